@@ -1,0 +1,1 @@
+//! Targets: what each can say, emit, and decode from the bytes.

@@ -1,0 +1,2 @@
+//! The egressc command.
+fn main() {}

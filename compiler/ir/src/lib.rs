@@ -1,0 +1,1 @@
+//! The meaning of a policy: Program, Flow, Decision, sets and eval.

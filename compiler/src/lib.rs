@@ -1,0 +1,1 @@
+//! Tree to Program: names, lists, inventory, lowering, findings.

@@ -1,0 +1,1 @@
+//! Text to tree and back: lexer, grammar, tree, formatter, syntax errors.

@@ -1,0 +1,1 @@
+//! What tests and benchmarks share: seeded policies and flows, network namespaces, probes.
