@@ -1,0 +1,99 @@
+//! The executable meaning of the language: slow, obvious, and the judge of every other form.
+
+use crate::arena::{GatewayId, RuleId};
+use crate::flow::Flow;
+use crate::program::{Action, Block, BlockKind, Program, Rule};
+use std::collections::BTreeSet;
+
+/// What a program says about one flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What happens.
+    pub verdict: Verdict,
+    /// The matching rules that make the verdict: the denies, or else the allows; none for a default.
+    pub rules: Vec<RuleId>,
+    /// What would happen if the audit-mode blocks were enforced, where that differs; such a flow is logged.
+    pub audit: Option<Verdict>,
+    /// Whether a matching rule of an enforced block asks for an audit record.
+    pub log: bool,
+}
+
+/// What happens to a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The destination is inside the cluster: not governed.
+    Inside,
+    /// No policy governs the workload: the flow passes.
+    Ungoverned,
+    /// Allowed; leaves through the gateway, or by its own node.
+    Allowed(Option<GatewayId>),
+    /// Allowed through two or more different gateways, which is an error of the program; such a flow must not pass.
+    Conflict(BTreeSet<GatewayId>),
+    /// Denied by a rule or by default.
+    Denied,
+}
+
+impl Verdict {
+    /// Whether the flow leaves.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Inside | Self::Ungoverned | Self::Allowed(_))
+    }
+}
+
+/// Decides one flow.
+#[must_use]
+pub fn eval(program: &Program, flow: &Flow) -> Decision {
+    if program.cluster.contains(flow.destination.address) {
+        return Decision { verdict: Verdict::Inside, rules: Vec::new(), audit: None, log: false };
+    }
+    let enforced = applying(program, flow, |block| !block.audit);
+    let everything = applying(program, flow, |_| true);
+    let (verdict, rules) = decide(program, flow, &enforced);
+    let (would_be, _) = decide(program, flow, &everything);
+    let log = matching(program, flow, &enforced).iter().any(|&rule| program.rules.at(rule).log);
+    let audit = (would_be != verdict).then_some(would_be);
+    Decision { verdict, rules, audit, log }
+}
+
+/// The blocks that speak about the flow's workload.
+fn applying<'p>(program: &'p Program, flow: &Flow, keep: impl Fn(&Block) -> bool) -> Vec<&'p Block> {
+    let blocks = program.blocks.values().filter(|block| keep(block));
+    blocks.filter(|block| program.workloads_of(block).contains(&flow.workload)).collect()
+}
+
+/// Deny wins; without a policy nothing is governed; then allows; then the default.
+fn decide(program: &Program, flow: &Flow, blocks: &[&Block]) -> (Verdict, Vec<RuleId>) {
+    let matching = matching(program, flow, blocks);
+    let of = |action| matching.iter().copied().filter(|&r| program.rules.at(r).action == action).collect::<Vec<_>>();
+    let (denies, allows) = (of(Action::Deny), of(Action::Allow));
+    if !denies.is_empty() {
+        return (Verdict::Denied, denies);
+    }
+    if blocks.iter().all(|block| block.kind != BlockKind::Policy) {
+        return (Verdict::Ungoverned, Vec::new());
+    }
+    if allows.is_empty() {
+        return (Verdict::Denied, Vec::new());
+    }
+    let gateways: BTreeSet<GatewayId> = allows.iter().filter_map(|&r| program.rules.at(r).gateway).collect();
+    let verdict = match gateways.len() {
+        0 | 1 => Verdict::Allowed(gateways.first().copied()),
+        _ => Verdict::Conflict(gateways),
+    };
+    (verdict, allows)
+}
+
+/// The rules of these blocks that match the flow, in the order of their ids.
+fn matching(program: &Program, flow: &Flow, blocks: &[&Block]) -> Vec<RuleId> {
+    let rules: BTreeSet<RuleId> = blocks.iter().flat_map(|block| block.rules.iter().copied()).collect();
+    rules.into_iter().filter(|&rule| matches(program, program.rules.at(rule), flow)).collect()
+}
+
+/// Whether a rule matches by port and by address or name.
+fn matches(program: &Program, rule: &Rule, flow: &Flow) -> bool {
+    let destinations = &program.destination_sets.at(rule.destinations);
+    let by_address = destinations.addresses.contains(flow.destination.address);
+    let by_name = || destinations.hosts.iter().any(|host| flow.destination.names.iter().any(|name| host.matches(name)));
+    program.port_sets.at(rule.ports).contains(flow.port) && (by_address || by_name())
+}

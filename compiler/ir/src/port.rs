@@ -1,0 +1,223 @@
+//! Ports: protocol and number as one 24-bit line.
+//!
+//! A [`Port`] is `protocol << 16 | number`: the destination port of TCP, UDP and SCTP, `type << 8 | code` of ICMP
+//! and ICMPv6, and 0 for every other IP protocol. One line means one kind of set for all of them.
+
+use crate::range::RangeSet;
+use std::fmt;
+
+/// IP protocol numbers (IANA) that the language names.
+pub mod protocol {
+    /// ICMP for IPv4 (RFC 792).
+    pub const ICMP: u8 = 1;
+    /// TCP (RFC 9293).
+    pub const TCP: u8 = 6;
+    /// UDP (RFC 768).
+    pub const UDP: u8 = 17;
+    /// ICMP for IPv6 (RFC 4443).
+    pub const ICMPV6: u8 = 58;
+    /// SCTP (RFC 9260).
+    pub const SCTP: u8 = 132;
+
+    /// The protocols whose port number is a destination port.
+    pub const WITH_PORTS: [u8; 3] = [TCP, UDP, SCTP];
+}
+
+/// One protocol and number, see the module page for the encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Port(u32);
+
+impl Port {
+    /// `number` is a destination port, or `type << 8 | code`, or 0 for protocols that have neither.
+    #[must_use]
+    pub fn new(protocol: u8, number: u16) -> Self {
+        Self(u32::from(protocol) << 16 | u32::from(number))
+    }
+
+    /// A TCP port.
+    #[must_use]
+    pub fn tcp(number: u16) -> Self {
+        Self::new(protocol::TCP, number)
+    }
+
+    /// A UDP port.
+    #[must_use]
+    pub fn udp(number: u16) -> Self {
+        Self::new(protocol::UDP, number)
+    }
+
+    /// An ICMP (`protocol` 1) or ICMPv6 (58) message.
+    #[must_use]
+    pub fn icmp(protocol: u8, kind: u8, code: u8) -> Self {
+        Self::new(protocol, u16::from(kind) << 8 | u16::from(code))
+    }
+
+    /// The port at a place of the line, nothing above `0xff_ffff`.
+    #[must_use]
+    pub fn from_line(place: u32) -> Option<Self> {
+        (place <= PortSet::LAST).then_some(Self(place))
+    }
+
+    /// The place on the line, at most `0xff_ffff`.
+    #[must_use]
+    pub fn line(self) -> u32 {
+        self.0
+    }
+
+    /// The IP protocol number.
+    #[must_use]
+    pub fn protocol(self) -> u8 {
+        u8::try_from(self.0 >> 16).unwrap_or(u8::MAX)
+    }
+
+    /// The destination port, or `type << 8 | code`.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        u16::try_from(self.0 & 0xffff).unwrap_or(u16::MAX)
+    }
+}
+
+impl fmt::Display for Port {
+    /// As people type it: `443/tcp`, `icmp/8` (with `/code` when it is not 0), `protocol/47`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.number();
+        let (kind, code) = (number >> 8, number & 0xff);
+        match self.protocol() {
+            protocol::TCP => write!(f, "{number}/tcp"),
+            protocol::UDP => write!(f, "{number}/udp"),
+            protocol::SCTP => write!(f, "{number}/sctp"),
+            p @ (protocol::ICMP | protocol::ICMPV6) => {
+                f.write_str(if p == protocol::ICMP { "icmp" } else { "icmpv6" })?;
+                write!(f, "/{kind}")?;
+                if code == 0 { Ok(()) } else { write!(f, "/{code}") }
+            }
+            other => write!(f, "protocol/{other}"),
+        }
+    }
+}
+
+/// A set of ports; canonical, so `==` is set equality.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortSet(RangeSet<u32>);
+
+impl PortSet {
+    /// The last place of the line.
+    pub const LAST: u32 = 0xff_ffff;
+
+    /// The set with no port.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Every protocol and number.
+    #[must_use]
+    pub fn any() -> Self {
+        Self(RangeSet::range(0, Self::LAST))
+    }
+
+    /// Everything of one protocol.
+    #[must_use]
+    pub fn protocol(protocol: u8) -> Self {
+        Self::numbers(protocol, 0, u16::MAX)
+    }
+
+    /// The numbers from `first` to `last` of one protocol, both included.
+    #[must_use]
+    pub fn numbers(protocol: u8, first: u16, last: u16) -> Self {
+        Self(RangeSet::range(Port::new(protocol, first).line(), Port::new(protocol, last).line()))
+    }
+
+    /// Every code of one ICMP (`protocol` 1) or ICMPv6 (58) type.
+    #[must_use]
+    pub fn icmp_type(protocol: u8, kind: u8) -> Self {
+        let first = u16::from(kind) << 8;
+        Self::numbers(protocol, first, first | 0xff)
+    }
+
+    /// The union of inclusive ranges on the line; what lies above `0xff_ffff` is cut off.
+    #[must_use]
+    pub fn from_line_ranges(ranges: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        Self(RangeSet::from_ranges(ranges.into_iter().map(|(s, e)| (s, e.min(Self::LAST)))))
+    }
+
+    /// The sorted, disjoint ranges on the line, both ends included; a range may span protocols.
+    #[must_use]
+    pub fn line_ranges(&self) -> &[(u32, u32)] {
+        self.0.ranges()
+    }
+
+    /// The ranges cut at protocol borders: `(protocol, first number, last number)`, sorted.
+    pub fn per_protocol(&self) -> impl Iterator<Item = (u8, u16, u16)> + '_ {
+        self.0.ranges().iter().flat_map(|&(start, end)| {
+            (start >> 16..=end >> 16).filter_map(move |p| {
+                let first = Port::from_line(start.max(p << 16))?;
+                let last = Port::from_line(end.min(p << 16 | 0xffff))?;
+                Some((first.protocol(), first.number(), last.number()))
+            })
+        })
+    }
+
+    /// Whether the set contains `port`.
+    #[must_use]
+    pub fn contains(&self, port: Port) -> bool {
+        self.0.contains(port.line())
+    }
+
+    /// Whether no port is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether every port is in the set.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.0.ranges() == [(0, Self::LAST)]
+    }
+
+    /// Ports in either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0))
+    }
+
+    /// Ports in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0))
+    }
+
+    /// Ports in this set and not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0))
+    }
+
+    /// Whether every port of this set is in `other`.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_read_as_people_type_them() {
+        let shown =
+            [Port::tcp(443), Port::icmp(1, 8, 0), Port::icmp(58, 1, 4), Port::new(47, 0)].map(|p| p.to_string());
+        assert_eq!(shown, ["443/tcp", "icmp/8", "icmpv6/1/4", "protocol/47"]);
+    }
+
+    #[test]
+    fn any_is_cut_at_every_protocol() {
+        let parts: Vec<_> = PortSet::any().per_protocol().collect();
+        assert_eq!(parts.len(), 256);
+        assert_eq!(parts[6], (6, 0, u16::MAX));
+        assert!(PortSet::protocol(6).contains(Port::tcp(u16::MAX)));
+        assert!(!PortSet::protocol(6).contains(Port::new(7, 0)));
+    }
+}
