@@ -1,1 +1,5 @@
 //! Targets: what each can say, emit, and decode from the bytes.
+
+pub mod target;
+
+pub use target::{Artifact, EmitError, Level, Notice};
