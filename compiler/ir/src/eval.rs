@@ -3,6 +3,7 @@
 use crate::arena::{GatewayId, RuleId};
 use crate::flow::Flow;
 use crate::program::{Action, Block, BlockKind, Program, Rule};
+use crate::workload::Workload;
 use std::collections::BTreeSet;
 
 /// What a program says about one flow.
@@ -44,27 +45,42 @@ impl Verdict {
 /// Decides one flow.
 #[must_use]
 pub fn eval(program: &Program, flow: &Flow) -> Decision {
-    if program.cluster.contains(flow.destination.address) {
-        return Decision { verdict: Verdict::Inside, rules: Vec::new(), audit: None, log: false };
-    }
-    let enforced = applying(program, flow, |block| !block.audit);
-    let everything = applying(program, flow, |_| true);
-    let (verdict, rules) = decide(program, flow, &enforced);
-    let (would_be, _) = decide(program, flow, &everything);
-    let log = matching(program, flow, &enforced).iter().any(|&rule| program.rules.at(rule).log);
-    let audit = (would_be != verdict).then_some(would_be);
-    Decision { verdict, rules, audit, log }
+    Speaking::about(program, &flow.workload).decide(flow, |_| true)
 }
 
-/// The blocks that speak about the flow's workload.
-fn applying<'p>(program: &'p Program, flow: &Flow, keep: impl Fn(&Block) -> bool) -> Vec<&'p Block> {
-    let blocks = program.blocks.values().filter(|block| keep(block));
-    blocks.filter(|block| program.workloads_of(block).contains(&flow.workload)).collect()
+/// The blocks that speak about one workload, so that many of its flows can be decided one after the other.
+#[derive(Clone, Debug)]
+pub struct Speaking<'p> {
+    program: &'p Program,
+    blocks: Vec<&'p Block>,
+}
+
+impl<'p> Speaking<'p> {
+    /// Finds the blocks whose `for` contains the workload.
+    #[must_use]
+    pub fn about(program: &'p Program, workload: &Workload) -> Self {
+        let blocks = program.blocks.values().filter(|block| program.workloads_of(block).contains(workload)).collect();
+        Self { program, blocks }
+    }
+
+    /// Decides a flow of the workload as if only the rules that `counts` accepts had been written.
+    pub fn decide(&self, flow: &Flow, counts: impl Fn(RuleId) -> bool) -> Decision {
+        let program = self.program;
+        if program.cluster.contains(flow.destination.address) {
+            return Decision { verdict: Verdict::Inside, rules: Vec::new(), audit: None, log: false };
+        }
+        let enforced: Vec<&Block> = self.blocks.iter().copied().filter(|block| !block.audit).collect();
+        let matching = matching(program, &self.blocks, flow, counts);
+        let in_force = matching.iter().copied().filter(|&rule| !block_of(program, rule).audit).collect::<Vec<_>>();
+        let (verdict, rules) = conclude(program, &enforced, &in_force);
+        let (would_be, _) = conclude(program, &self.blocks, &matching);
+        let log = in_force.iter().any(|&rule| program.rules.at(rule).log);
+        Decision { audit: (would_be != verdict).then_some(would_be), verdict, rules, log }
+    }
 }
 
 /// Deny wins; without a policy nothing is governed; then allows; then the default.
-fn decide(program: &Program, flow: &Flow, blocks: &[&Block]) -> (Verdict, Vec<RuleId>) {
-    let matching = matching(program, flow, blocks);
+fn conclude(program: &Program, blocks: &[&Block], matching: &[RuleId]) -> (Verdict, Vec<RuleId>) {
     let of = |action| matching.iter().copied().filter(|&r| program.rules.at(r).action == action).collect::<Vec<_>>();
     let (denies, allows) = (of(Action::Deny), of(Action::Allow));
     if !denies.is_empty() {
@@ -84,16 +100,21 @@ fn decide(program: &Program, flow: &Flow, blocks: &[&Block]) -> (Verdict, Vec<Ru
     (verdict, allows)
 }
 
-/// The rules of these blocks that match the flow, in the order of their ids.
-fn matching(program: &Program, flow: &Flow, blocks: &[&Block]) -> Vec<RuleId> {
-    let rules: BTreeSet<RuleId> = blocks.iter().flat_map(|block| block.rules.iter().copied()).collect();
-    rules.into_iter().filter(|&rule| matches(program, program.rules.at(rule), flow)).collect()
+/// The rules of these blocks that count and match the flow, in the order of their ids.
+fn matching(program: &Program, blocks: &[&Block], flow: &Flow, counts: impl Fn(RuleId) -> bool) -> Vec<RuleId> {
+    let rules = blocks.iter().flat_map(|block| block.rules.iter().copied());
+    let matching = rules.filter(|&rule| counts(rule) && matches(program, program.rules.at(rule), flow));
+    matching.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Whether a rule matches by port and by address or name.
 fn matches(program: &Program, rule: &Rule, flow: &Flow) -> bool {
-    let destinations = &program.destination_sets.at(rule.destinations);
-    let by_address = destinations.addresses.contains(flow.destination.address);
+    let destinations = program.destination_sets.at(rule.destinations);
+    let by_address = || destinations.addresses.contains(flow.destination.address);
     let by_name = || destinations.hosts.iter().any(|host| flow.destination.names.iter().any(|name| host.matches(name)));
-    program.port_sets.at(rule.ports).contains(flow.port) && (by_address || by_name())
+    program.port_sets.at(rule.ports).contains(flow.port) && (by_address() || by_name())
+}
+
+fn block_of(program: &Program, rule: RuleId) -> &Block {
+    program.blocks.at(program.rules.at(rule).block)
 }

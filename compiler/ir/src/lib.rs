@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod arena;
+pub mod classes;
 pub mod eval;
 pub mod flow;
 pub mod host;
@@ -20,7 +21,7 @@ pub use arena::{
     Arena, AssertionId, BlockId, ControlId, DestinationSetId, GatewayId, Id, OriginId, PortSetId, RuleId, SourceId,
     WorkloadSetId,
 };
-pub use eval::{Decision, Verdict, eval};
+pub use eval::{Decision, Speaking, Verdict, eval};
 pub use flow::{Destination, Flow};
 pub use host::HostPattern;
 pub use inventory::{Inventory, Node, RunningPod, Service};
