@@ -1,1 +1,113 @@
 //! Tree to Program: names, lists, inventory, lowering, findings.
+//!
+//! In: the bytes of a unit's files, a reader of list files, a date. Out: the program they mean and everything that is
+//! wrong with them. Never touches the disk, the clock, the network or the terminal; never renders a diagnostic.
+
+pub mod diagnostic;
+pub mod files;
+pub mod source;
+
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use files::{Files, MemoryFiles, ReadError};
+pub use source::{Place, Source, SourceText};
+
+use egress_ir::{Arena, Date, Inventory, Program, SourceId};
+use egress_lang::span::Span;
+
+/// A unit: the files given to one command.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Input {
+    /// The files, in any order.
+    pub sources: Vec<SourceText>,
+    /// The unit's root folder as the user named it (`.` for the working folder): no list outside of it is read.
+    /// The paths of the sources start from the same place, so that `policies/shop.egress` lies in `policies`.
+    pub root: String,
+}
+
+/// What to hold the unit against.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// The day on which rules must not have expired; without it, dates are not looked at.
+    pub as_of: Option<Date>,
+    /// What runs in the cluster; without it, findings are about all possible workloads.
+    pub inventory: Option<&'a Inventory>,
+    /// Makes `egress::coverage::ungoverned` an error.
+    pub strict: bool,
+}
+
+/// What a unit means, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// The meaning. Absent when an error leaves it open what is meant; present beside errors about what *is* meant
+    /// (an expired rule), so look at [`Compiled::has_errors`] before compiling it to anything.
+    pub program: Option<Program>,
+    /// Everything found, in the order of [`diagnostic::sort`].
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files, sorted by path; the same ids as in `program.origins.sources`.
+    pub sources: Arena<SourceId, Source>,
+    /// The list files that were read, sorted by path.
+    pub lists: Vec<ListDigest>,
+    /// The declared names, sorted by place.
+    pub declarations: Vec<Declaration>,
+}
+
+impl Compiled {
+    /// Whether some diagnostic is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// What was read of a list file, as evidence keeps it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListDigest {
+    /// The path relative to the unit's root folder.
+    pub path: String,
+    /// SHA-256 (FIPS 180-4) of the file's bytes, in lower-case hexadecimal.
+    pub sha256: String,
+    /// The number of entries in the file, before any filter.
+    pub entries: usize,
+}
+
+/// A declared name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Declaration {
+    /// What it names.
+    pub kind: Kind,
+    /// The name.
+    pub name: String,
+    /// The name where it is declared.
+    pub place: Place,
+    /// The whole declaration.
+    pub span: Span,
+    /// The `##` comment above it.
+    pub doc: Option<String>,
+    /// Where it is used, sorted.
+    pub references: Vec<Place>,
+}
+
+/// What a name can stand for. Each kind has its own names, save that policies and guardrails share theirs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// `cluster`
+    Cluster,
+    /// `workloads`
+    Workloads,
+    /// `destinations`
+    Destinations,
+    /// `ports`
+    Ports,
+    /// `gateway`
+    Gateway,
+    /// `policy` or `guardrail`
+    Block,
+    /// `control`
+    Control,
+}
+
+/// Compiles a unit: every phase goes on after errors, so that one run reports all of them.
+#[must_use]
+pub fn compile(_input: Input, _files: &dyn Files, _options: &Options<'_>) -> Compiled {
+    Compiled::default()
+}
