@@ -1,1 +1,6 @@
 //! What tests and benchmarks share: seeded policies and flows, network namespaces, probes.
+
+pub mod flows;
+pub mod programs;
+pub mod seed;
+mod vocabulary;
