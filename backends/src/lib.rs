@@ -1,5 +1,6 @@
 //! Targets: what each can say, emit, and decode from the bytes.
 
+pub mod nftables;
 pub mod target;
 
 pub use target::{Artifact, EmitError, Level, Notice};

@@ -1,0 +1,194 @@
+//! Parses one rule: matches, look-ups, counters, logs, marks and verdicts.
+
+use super::DecodeError;
+use super::reader::Reader;
+use super::values;
+use crate::nftables::model::{Field, Log, Match, Rule, Statement, Values, Verdict};
+use egress_ir::protocol;
+
+/// A rule up to its end, which is not taken.
+pub(super) fn rule(reader: &mut Reader<'_>) -> Result<Rule, DecodeError> {
+    let mut rule = Rule::default();
+    while !reader.at_end() {
+        if reader.eat("comment") {
+            rule.comment = Some(reader.text()?.to_owned());
+            reader.expect_end()?;
+            break;
+        }
+        if let Some(Statement::Verdict(_) | Statement::VerdictMap { .. }) = rule.statements.last() {
+            return Err(reader.wrong("nothing may follow a verdict"));
+        }
+        let place = *reader;
+        let statement = statement(reader)?;
+        let after_limit = rule.statements.contains(&Statement::Limit);
+        if after_limit && !matches!(statement, Statement::Log(_) | Statement::Counter(None)) {
+            return Err(place.wrong("this would depend on a rate; only a log may follow a limit"));
+        }
+        rule.statements.push(statement);
+    }
+    if rule.statements.is_empty() { Err(reader.wrong("expected a rule")) } else { Ok(rule) }
+}
+
+/// A verdict, as at the end of a rule or in an element of a map.
+pub(super) fn verdict(reader: &mut Reader<'_>) -> Result<Verdict, DecodeError> {
+    Ok(match reader.word("a verdict")? {
+        "accept" => Verdict::Accept,
+        "drop" => Verdict::Drop,
+        "return" => Verdict::Return,
+        "continue" => Verdict::Continue,
+        "jump" => Verdict::Jump(reader.word("a chain's name")?.to_owned()),
+        "goto" => Verdict::Goto(reader.word("a chain's name")?.to_owned()),
+        _ => return Err(reader.wrong_before("this is no verdict that is understood")),
+    })
+}
+
+/// A field, as in a match or after `typeof`.
+pub(super) fn field(reader: &mut Reader<'_>) -> Result<Field, DecodeError> {
+    let group = reader.word("a field")?;
+    let single = match group {
+        "iifname" => Some(Field::Input),
+        "oifname" => Some(Field::Output),
+        _ => None,
+    };
+    if let Some(field) = single {
+        return Ok(field);
+    }
+    let part = reader.word("the rest of the field's name")?;
+    Ok(match (group, part) {
+        ("ip", "saddr") => Field::SourceV4,
+        ("ip", "daddr") => Field::DestinationV4,
+        ("ip6", "saddr") => Field::SourceV6,
+        ("ip6", "daddr") => Field::DestinationV6,
+        ("ip6", "hoplimit") => Field::HopLimit,
+        ("meta", "nfproto") => Field::Family,
+        ("meta", "l4proto") => Field::Protocol,
+        ("meta", "iifname") => Field::Input,
+        ("meta", "oifname") => Field::Output,
+        ("tcp", "dport") => Field::Port(protocol::TCP),
+        ("udp", "dport") => Field::Port(protocol::UDP),
+        ("sctp", "dport") => Field::Port(protocol::SCTP),
+        ("icmp", "type") => Field::IcmpType(protocol::ICMP),
+        ("icmp", "code") => Field::IcmpCode(protocol::ICMP),
+        ("icmpv6", "type") => Field::IcmpType(protocol::ICMPV6),
+        ("icmpv6", "code") => Field::IcmpCode(protocol::ICMPV6),
+        ("ct", "state") => Field::State,
+        ("ct", "direction") => Field::Direction,
+        ("ct", "mark") => Field::Mark(u32::MAX),
+        ("fib", "daddr") => {
+            reader.expect("type")?;
+            Field::DestinationType
+        }
+        _ => return Err(reader.wrong_before("this field is not understood")),
+    })
+}
+
+fn statement(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
+    let mut ahead = *reader;
+    match ahead.word("a statement")? {
+        "accept" | "drop" | "return" | "continue" | "jump" | "goto" => return Ok(Statement::Verdict(verdict(reader)?)),
+        "counter" => {
+            *reader = ahead;
+            return counter(reader);
+        }
+        "limit" => {
+            *reader = ahead;
+            return limit(reader);
+        }
+        "log" => {
+            *reader = ahead;
+            return log(reader);
+        }
+        "ct" if ahead.eat("mark") && ahead.eat("set") => {
+            *reader = ahead;
+            return set_mark(reader);
+        }
+        _ => {}
+    }
+    let field = field(reader)?;
+    if reader.eat("vmap") {
+        reader.expect_mark("@")?;
+        return Ok(Statement::VerdictMap { field, map: reader.word("a map's name")?.to_owned() });
+    }
+    comparison(reader, field)
+}
+
+fn comparison(reader: &mut Reader<'_>, field: Field) -> Result<Statement, DecodeError> {
+    let field = match field {
+        Field::Mark(_) if reader.eat_mark("&") => Field::Mark(reader.number()?),
+        other => other,
+    };
+    let place = *reader;
+    let negated = reader.eat_mark("!=");
+    let equals = !negated && reader.eat_mark("==");
+    let values = values::values(reader, field)?;
+    if matches!(values, Values::Bits(_)) && equals {
+        return Err(place.wrong("a state is compared without =="));
+    }
+    Ok(Statement::Match(Match { field, negated, values }))
+}
+
+/// `counter`, `counter name N`, `counter packets N bytes N`.
+fn counter(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
+    if reader.eat("name") {
+        let name = reader.text().or_else(|_| reader.word("a counter's name"))?;
+        return Ok(Statement::Counter(Some(name.to_owned())));
+    }
+    if reader.eat("packets") {
+        count(reader)?;
+        reader.expect("bytes")?;
+        count(reader)?;
+    }
+    Ok(Statement::Counter(None))
+}
+
+fn count(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let word = reader.word("a number")?;
+    word.parse::<u64>().map(|_| ()).map_err(|_| reader.wrong_before("expected a number"))
+}
+
+/// `limit rate N/unit [burst N packets]`. `over` turns the sense round and is not understood.
+fn limit(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
+    reader.expect("rate")?;
+    let rate = reader.word("a rate")?;
+    let known = rate.split_once('/').is_some_and(|(count, unit)| {
+        count.parse::<u64>().is_ok_and(|count| count > 0) && ["second", "minute", "hour", "day"].contains(&unit)
+    });
+    if !known {
+        return Err(reader.wrong_before("this is no rate"));
+    }
+    if reader.eat("burst") {
+        reader.number()?;
+        reader.expect("packets")?;
+    }
+    Ok(Statement::Limit)
+}
+
+fn log(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
+    let mut log = Log::default();
+    loop {
+        if reader.eat("prefix") {
+            log.prefix = reader.text()?.to_owned();
+        } else if reader.eat("group") {
+            let group = u16::try_from(reader.number()?).map_err(|_| reader.wrong_before("this is no group"))?;
+            log.group = Some(group);
+        } else if reader.eat("snaplen") || reader.eat("queue-threshold") {
+            reader.number()?;
+        } else if reader.eat("level") {
+            reader.word("a level")?;
+        } else {
+            return Ok(Statement::Log(log));
+        }
+    }
+}
+
+/// `ct mark set N`, `ct mark set ct mark & AND | OR`, with either half left out.
+fn set_mark(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
+    if !reader.eat("ct") {
+        return Ok(Statement::SetMark { and: 0, or: reader.number()? });
+    }
+    reader.expect("mark")?;
+    let and = if reader.eat_mark("&") { reader.number()? } else { u32::MAX };
+    let or = if reader.eat_mark("|") { reader.number()? } else { 0 };
+    // nft folds `& AND | OR` into one bitwise expression whose OR wins.
+    Ok(Statement::SetMark { and: and & !or, or })
+}

@@ -1,0 +1,216 @@
+//! Values on the right side of comparisons and in the elements of sets and maps.
+
+use super::DecodeError;
+use super::reader::{Reader, number};
+use crate::nftables::model::{Field, Values};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A value, or the word that is none.
+type Parsed<T> = Result<T, String>;
+
+/// What follows a field: a value, a range, a list in braces, a named set, or for `ct state` a list of bits.
+pub(super) fn values(reader: &mut Reader<'_>, field: Field) -> Result<Values, DecodeError> {
+    if reader.eat_mark("@") {
+        return Ok(Values::Set(reader.word("a set's name")?.to_owned()));
+    }
+    match field {
+        Field::State => bits(reader),
+        Field::Input | Field::Output => names(reader),
+        _ if reader.eat_mark("{") => {
+            let mut ranges = list(reader, |reader| range(reader, field))?;
+            sort_disjoint(&mut ranges).map_err(|reason| reader.wrong_before(reason))?;
+            Ok(Values::Ranges(ranges))
+        }
+        _ => Ok(Values::Ranges(vec![range(reader, field)?])),
+    }
+}
+
+/// One value, prefix or range of a field.
+pub(super) fn range(reader: &mut Reader<'_>, field: Field) -> Result<(u128, u128), DecodeError> {
+    let word = reader.word("a value")?;
+    range_of(word, field).map_err(|reason| reader.wrong_before(reason))
+}
+
+/// The items up to the closing brace; the opening one is taken.
+pub(super) fn list<T>(
+    reader: &mut Reader<'_>,
+    mut item: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let mut items = Vec::new();
+    loop {
+        reader.skip_lines();
+        if reader.eat_mark("}") {
+            return Ok(items);
+        }
+        items.push(item(reader)?);
+        reader.skip_lines();
+        if !reader.eat_mark(",") {
+            reader.expect_mark("}")?;
+            return Ok(items);
+        }
+    }
+}
+
+/// Sorts ranges; overlaps are an error, because the kernel refuses some of them and merges others.
+pub(super) fn sort_disjoint(ranges: &mut [(u128, u128)]) -> Result<(), &'static str> {
+    ranges.sort_unstable();
+    let overlap = ranges.iter().zip(ranges.iter().skip(1)).any(|(left, right)| right.0 <= left.1);
+    if overlap { Err("values overlap") } else { Ok(()) }
+}
+
+fn bits(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
+    let mut bits = 0;
+    let braces = reader.eat_mark("{");
+    loop {
+        bits |= match reader.word("a connection state")? {
+            "invalid" => 1,
+            "established" => 2,
+            "related" => 4,
+            "new" => 8,
+            "untracked" => 64,
+            _ => return Err(reader.wrong_before("this is no connection state")),
+        };
+        if !reader.eat_mark(",") {
+            break;
+        }
+    }
+    if braces {
+        reader.expect_mark("}")?;
+    }
+    Ok(Values::Bits(bits))
+}
+
+fn names(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
+    if !reader.eat_mark("{") {
+        return Ok(Values::Names(BTreeSet::from([name(reader)?])));
+    }
+    let names = list(reader, name)?;
+    Ok(Values::Names(names.into_iter().collect()))
+}
+
+fn name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
+    let word = reader.text().or_else(|_| reader.word("an interface name"))?;
+    let fits = !word.is_empty() && word.len() < 16 && !word.trim_end_matches('*').contains('*');
+    let one_star = !word.ends_with("**") && word != "*";
+    if fits && one_star { Ok(word.to_owned()) } else { Err(reader.wrong_before("this is no interface name")) }
+}
+
+fn range_of(word: &str, field: Field) -> Parsed<(u128, u128)> {
+    match field {
+        Field::SourceV4 | Field::DestinationV4 => addresses(word, 32, v4),
+        Field::SourceV6 | Field::DestinationV6 => addresses(word, 128, v6),
+        Field::Port(_) => numbers(word, u16::MAX.into(), |_| None),
+        Field::HopLimit | Field::IcmpCode(_) => numbers(word, u8::MAX.into(), |_| None),
+        Field::IcmpType(58) => numbers(word, u8::MAX.into(), icmpv6_type),
+        Field::IcmpType(_) => numbers(word, u8::MAX.into(), icmp_type),
+        Field::Protocol => numbers(word, u8::MAX.into(), protocol),
+        Field::Family => numbers(word, u8::MAX.into(), family),
+        Field::Direction => numbers(word, 1, direction),
+        Field::DestinationType => numbers(word, 11, address_type),
+        Field::Mark(_) => numbers(word, u32::MAX, |_| None),
+        Field::State | Field::Input | Field::Output => Err("a value of this field is not understood".into()),
+    }
+}
+
+/// `a`, `a/len` or `a-b`; host bits are refused, because nft would silently drop or keep them by context.
+fn addresses(word: &str, width: u32, parse: fn(&str) -> Option<u128>) -> Parsed<(u128, u128)> {
+    let bad = || "this is no address, prefix or range of the field's family".to_owned();
+    if let Some((address, length)) = word.split_once('/') {
+        let address = parse(address).ok_or_else(bad)?;
+        let length = number(length).filter(|&length| length <= width).ok_or_else(bad)?;
+        let all = u128::MAX >> (128 - width);
+        let host = u128::MAX.checked_shr(length + 128 - width).unwrap_or(0) & all;
+        return if address & host == 0 { Ok((address, address | host)) } else { Err("host bits are set".into()) };
+    }
+    let (start, end) = word.split_once('-').unwrap_or((word, word));
+    let (start, end) = (parse(start).ok_or_else(bad)?, parse(end).ok_or_else(bad)?);
+    if start <= end { Ok((start, end)) } else { Err("the range is reversed".into()) }
+}
+
+fn v4(word: &str) -> Option<u128> {
+    word.parse::<Ipv4Addr>().ok().map(|address| address.to_bits().into())
+}
+
+fn v6(word: &str) -> Option<u128> {
+    word.parse::<Ipv6Addr>().ok().map(|address| address.to_bits())
+}
+
+/// A number or name, or a range of numbers.
+fn numbers(word: &str, max: u32, named: fn(&str) -> Option<u32>) -> Parsed<(u128, u128)> {
+    let one = |word: &str| number(word).or_else(|| named(word)).filter(|&value| value <= max);
+    let range = match one(word) {
+        Some(value) => Some((value, value)),
+        None => word.split_once('-').and_then(|(start, end)| Some((one(start)?, one(end)?))),
+    };
+    let (start, end) = range.ok_or_else(|| "this is no value of the field".to_owned())?;
+    if start <= end { Ok((start.into(), end.into())) } else { Err("the range is reversed".into()) }
+}
+
+fn protocol(name: &str) -> Option<u32> {
+    Some(match name {
+        "icmp" => 1,
+        "igmp" => 2,
+        "tcp" => 6,
+        "udp" => 17,
+        "gre" => 47,
+        "esp" => 50,
+        "ah" => 51,
+        "ipv6-icmp" | "icmpv6" => 58,
+        "sctp" => 132,
+        _ => return None,
+    })
+}
+
+fn family(name: &str) -> Option<u32> {
+    Some(match name {
+        "ipv4" => 2,
+        "ipv6" => 10,
+        _ => return None,
+    })
+}
+
+fn direction(name: &str) -> Option<u32> {
+    Some(match name {
+        "original" => 0,
+        "reply" => 1,
+        _ => return None,
+    })
+}
+
+fn address_type(name: &str) -> Option<u32> {
+    Some(match name {
+        "unicast" => 1,
+        "local" => 2,
+        "broadcast" => 3,
+        "anycast" => 4,
+        "multicast" => 5,
+        _ => return None,
+    })
+}
+
+fn icmp_type(name: &str) -> Option<u32> {
+    Some(match name {
+        "echo-reply" => 0,
+        "destination-unreachable" => 3,
+        "echo-request" => 8,
+        "time-exceeded" => 11,
+        _ => return None,
+    })
+}
+
+fn icmpv6_type(name: &str) -> Option<u32> {
+    Some(match name {
+        "destination-unreachable" => 1,
+        "packet-too-big" => 2,
+        "time-exceeded" => 3,
+        "echo-request" => 128,
+        "echo-reply" => 129,
+        "nd-router-solicit" => 133,
+        "nd-router-advert" => 134,
+        "nd-neighbor-solicit" => 135,
+        "nd-neighbor-advert" => 136,
+        "nd-redirect" => 137,
+        _ => return None,
+    })
+}

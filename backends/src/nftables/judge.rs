@@ -1,0 +1,264 @@
+//! Judges a packet by a decoded ruleset, as the kernel would.
+//!
+//! In: a [`Ruleset`] and a [`Packet`]. Out: a [`Judgement`]. Follows `nft_do_chain`: base chains of a hook by
+//! priority, rules in order, jump and goto with return to the last jump, `accept` for this base chain only.
+
+use super::model::{Base, Chain, Element, Field, Hook, Log, Match, Rule, Ruleset, Statement, Values, Verdict};
+use egress_ir::{Port, protocol};
+use std::net::IpAddr;
+
+/// A packet and what the kernel knows about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Where it is judged.
+    pub hook: Hook,
+    /// The interface it came in by; empty at output.
+    pub input: String,
+    /// The interface it leaves by; empty at prerouting, where it is not known yet.
+    pub output: String,
+    /// Its source address.
+    pub source: IpAddr,
+    /// Its destination address, after any DNAT.
+    pub destination: IpAddr,
+    /// Whether the destination is an address of the host itself.
+    pub destination_is_local: bool,
+    /// Protocol and destination port, or ICMP type and code.
+    pub port: Port,
+    /// The IPv6 hop limit.
+    pub hop_limit: u8,
+    /// The connection's state.
+    pub state: State,
+    /// Whether it runs against the connection's first packet.
+    pub is_reply: bool,
+    /// The connection's mark.
+    pub mark: u32,
+}
+
+/// The state of a packet's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Belongs to no valid connection.
+    Invalid,
+    /// Belongs to a connection that was seen in both directions.
+    Established,
+    /// Starts a connection that another one announced, or an ICMP error about one.
+    Related,
+    /// Starts a connection.
+    New,
+    /// Exempt from tracking.
+    Untracked,
+}
+
+impl State {
+    fn bit(self) -> u128 {
+        match self {
+            Self::Invalid => 1,
+            Self::Established => 2,
+            Self::Related => 4,
+            Self::New => 8,
+            Self::Untracked => 64,
+        }
+    }
+}
+
+impl Packet {
+    /// The first packet of a new connection, forwarded by way of interface `eth0` or sent by the host through it.
+    #[must_use]
+    pub fn new(hook: Hook, source: IpAddr, destination: IpAddr, port: Port) -> Self {
+        let interface = |at: Hook| if at == hook { "eth0".to_owned() } else { String::new() };
+        Self {
+            hook,
+            input: interface(Hook::Prerouting),
+            output: interface(Hook::Output),
+            source,
+            destination,
+            destination_is_local: false,
+            port,
+            hop_limit: 64,
+            state: State::New,
+            is_reply: false,
+            mark: 0,
+        }
+    }
+}
+
+/// What a ruleset does with a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether the packet goes on.
+    pub passes: bool,
+    /// The counter objects that counted it, in order.
+    pub counters: Vec<String>,
+    /// The logs that are due; in the kernel they are limited in rate.
+    pub logs: Vec<Log>,
+    /// The connection's mark afterwards.
+    pub mark: u32,
+}
+
+impl Ruleset {
+    /// Judges one packet.
+    #[must_use]
+    pub fn judge(&self, packet: &Packet) -> Judgement {
+        let mut bases: Vec<(Base, &str, &Chain)> = Vec::new();
+        for (name, chain) in &self.chains {
+            match chain.base {
+                Some(base) if base.hook == packet.hook => bases.push((base, name, chain)),
+                _ => {}
+            }
+        }
+        bases.sort_by_key(|(base, name, _)| (base.priority, *name));
+        let mut run = Run { ruleset: self, packet, judgement: Judgement::passing(packet.mark) };
+        for (base, _, chain) in bases {
+            run.judgement.passes = run.base_chain(chain).unwrap_or(!base.drops_by_default);
+            if !run.judgement.passes {
+                break;
+            }
+        }
+        run.judgement
+    }
+}
+
+impl Judgement {
+    fn passing(mark: u32) -> Self {
+        Self { passes: true, counters: Vec::new(), logs: Vec::new(), mark }
+    }
+}
+
+/// A packet on its way.
+struct Run<'r> {
+    ruleset: &'r Ruleset,
+    packet: &'r Packet,
+    judgement: Judgement,
+}
+
+impl<'r> Run<'r> {
+    /// Whether the chain accepts; nothing when the packet falls off its end.
+    fn base_chain(&mut self, chain: &'r Chain) -> Option<bool> {
+        let mut stack: Vec<std::slice::Iter<'r, Rule>> = Vec::new();
+        let mut rules = chain.rules.iter();
+        loop {
+            let Some(rule) = rules.next() else {
+                rules = stack.pop()?;
+                continue;
+            };
+            match self.rule(rule) {
+                Verdict::Accept => return Some(true),
+                Verdict::Drop => return Some(false),
+                Verdict::Continue => {}
+                Verdict::Return => rules = stack.pop()?,
+                Verdict::Jump(name) => stack.push(std::mem::replace(&mut rules, self.enter(&name))),
+                Verdict::Goto(name) => rules = self.enter(&name),
+            }
+        }
+    }
+
+    /// INVARIANT: `decode` checked that every chain named by a verdict exists and that none leads back to itself.
+    fn enter(&self, name: &str) -> std::slice::Iter<'r, Rule> {
+        self.ruleset.chains.get(name).map_or([].iter(), |chain| chain.rules.iter())
+    }
+
+    fn rule(&mut self, rule: &Rule) -> Verdict {
+        for statement in &rule.statements {
+            match statement {
+                Statement::Match(matching) if self.matches(matching) => {}
+                Statement::Match(_) => return Verdict::Continue,
+                Statement::VerdictMap { field, map } => return self.look_up(*field, map),
+                Statement::Counter(name) => self.judgement.counters.extend(name.clone()),
+                Statement::Limit => {}
+                Statement::Log(log) => self.judgement.logs.push(log.clone()),
+                // Reading the old mark of a packet without a connection ends the rule.
+                Statement::SetMark { and, .. } if *and != 0 && !self.tracked() => return Verdict::Continue,
+                Statement::SetMark { and, or } if self.tracked() => {
+                    self.judgement.mark = self.judgement.mark & and | or
+                }
+                Statement::SetMark { .. } => {}
+                Statement::Verdict(verdict) => return verdict.clone(),
+            }
+        }
+        Verdict::Continue
+    }
+
+    fn look_up(&self, field: Field, map: &str) -> Verdict {
+        let elements = self.ruleset.maps.get(map).map_or(&[][..], |map| &map.elements);
+        let found = self.field(field).and_then(|value| find(elements, value));
+        found.map_or(Verdict::Continue, |element| element.verdict.clone())
+    }
+
+    fn matches(&self, matching: &Match) -> bool {
+        let held = match &matching.values {
+            Values::Ranges(ranges) => self.field(matching.field).map(|value| is_in(ranges, value)),
+            Values::Bits(bits) => self.field(matching.field).map(|value| value & bits != 0),
+            Values::Set(name) => self
+                .field(matching.field)
+                .map(|value| self.ruleset.sets.get(name).is_some_and(|set| is_in(&set.elements, value))),
+            Values::Names(names) => self.interface(matching.field).map(|interface| {
+                names.iter().any(|name| match name.strip_suffix('*') {
+                    Some(start) => interface.starts_with(start),
+                    None => interface == name,
+                })
+            }),
+        };
+        held.is_some_and(|held| held != matching.negated)
+    }
+
+    fn interface(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::Input => Some(&self.packet.input),
+            Field::Output => Some(&self.packet.output),
+            _ => None,
+        }
+    }
+
+    /// The number in a field; nothing when the packet has no such field.
+    fn field(&self, field: Field) -> Option<u128> {
+        let packet = self.packet;
+        let of = |protocol: u8| packet.port.protocol() == protocol;
+        let icmp_family = |protocol: u8| (protocol == protocol::ICMP) == packet.destination.is_ipv4();
+        match field {
+            Field::SourceV4 => v4(packet.source),
+            Field::DestinationV4 => v4(packet.destination),
+            Field::SourceV6 => v6(packet.source),
+            Field::DestinationV6 => v6(packet.destination),
+            Field::HopLimit => packet.destination.is_ipv6().then_some(packet.hop_limit.into()),
+            Field::Family => Some(if packet.destination.is_ipv4() { 2 } else { 10 }),
+            Field::Protocol => Some(packet.port.protocol().into()),
+            Field::Port(protocol) => of(protocol).then(|| packet.port.number().into()),
+            Field::IcmpType(p) => (of(p) && icmp_family(p)).then(|| u128::from(packet.port.number() >> 8)),
+            Field::IcmpCode(p) => (of(p) && icmp_family(p)).then(|| u128::from(packet.port.number() & 0xff)),
+            Field::State => Some(packet.state.bit()),
+            // An untracked or invalid packet has no connection, so no direction and no mark.
+            Field::Direction => self.tracked().then_some(packet.is_reply.into()),
+            Field::Mark(mask) => self.tracked().then_some((self.judgement.mark & mask).into()),
+            Field::DestinationType => Some(if packet.destination_is_local { 2 } else { 1 }),
+            Field::Input | Field::Output => None,
+        }
+    }
+
+    fn tracked(&self) -> bool {
+        !matches!(self.packet.state, State::Untracked | State::Invalid)
+    }
+}
+
+fn v4(address: IpAddr) -> Option<u128> {
+    match address {
+        IpAddr::V4(address) => Some(address.to_bits().into()),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn v6(address: IpAddr) -> Option<u128> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address.to_bits()),
+    }
+}
+
+fn is_in(ranges: &[(u128, u128)], value: u128) -> bool {
+    let after = ranges.partition_point(|range| range.0 <= value);
+    after.checked_sub(1).and_then(|index| ranges.get(index)).is_some_and(|range| value <= range.1)
+}
+
+fn find(elements: &[Element], value: u128) -> Option<&Element> {
+    let after = elements.partition_point(|element| element.start <= value);
+    after.checked_sub(1).and_then(|index| elements.get(index)).filter(|element| value <= element.end)
+}

@@ -1,0 +1,13 @@
+//! nftables: one file for `nft -f` that holds a whole program, and its reader.
+//!
+//! In: a program, an inventory and [`Options`]. Out: an artifact that touches `table inet egressc` and nothing else.
+//! [`decode()`] reads such a file back into a [`Ruleset`] that judges packets as the kernel does; it shares no code
+//! with the emitter. Never runs `nft`, never touches files.
+
+mod decode;
+pub mod judge;
+pub mod model;
+
+pub use decode::{DecodeError, TABLE, decode};
+pub use judge::{Judgement, Packet, State};
+pub use model::{Hook, Ruleset};

@@ -1,0 +1,208 @@
+//! What an nftables file says, as a tree: the part of nft's language that `decode` understands.
+//!
+//! In: nothing; `decode` makes these values and `judge` reads them. They follow nft(8) and the kernel's `nf_tables`,
+//! not our emitter, so that a file edited by hand is judged for what it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The content of `table inet egressc`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    /// The table's comment.
+    pub comment: Option<String>,
+    /// Chains by name.
+    pub chains: BTreeMap<String, Chain>,
+    /// Verdict maps by name.
+    pub maps: BTreeMap<String, VerdictMap>,
+    /// Sets by name.
+    pub sets: BTreeMap<String, Set>,
+    /// Counter objects by name, with their comments.
+    pub counters: BTreeMap<String, Option<String>>,
+}
+
+/// A chain: rules in order, and where the kernel enters it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// The hook of a base chain; nothing for a chain that is only jumped to.
+    pub base: Option<Base>,
+    /// The rules in the order in which they are judged.
+    pub rules: Vec<Rule>,
+}
+
+/// Where a base chain hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The hook.
+    pub hook: Hook,
+    /// The priority; lower runs first.
+    pub priority: i32,
+    /// Whether a packet that falls off the end is dropped.
+    pub drops_by_default: bool,
+}
+
+/// A netfilter hook that egress passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// Packets that arrive at the host, before routing.
+    Prerouting,
+    /// Packets that the host itself sends.
+    Output,
+}
+
+/// One rule: statements from left to right; a match that fails ends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// The statements.
+    pub statements: Vec<Statement>,
+    /// The comment.
+    pub comment: Option<String>,
+}
+
+/// One statement of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// Go on with this rule only if the packet matches.
+    Match(Match),
+    /// Look the field up; a hit ends the rule with the element's verdict, a miss ends the rule.
+    VerdictMap {
+        /// What is looked up.
+        field: Field,
+        /// The map's name.
+        map: String,
+    },
+    /// Count the packet; with a name, in that counter object.
+    Counter(Option<String>),
+    /// Only logs and counters may follow: a verdict never depends on a rate.
+    Limit,
+    /// Log the packet.
+    Log(Log),
+    /// `ct mark set ct mark & AND | OR`.
+    SetMark {
+        /// The bits that are kept.
+        and: u32,
+        /// The bits that are set afterwards.
+        or: u32,
+    },
+    /// End the rule with a verdict.
+    Verdict(Verdict),
+}
+
+/// A log statement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The prefix of each line.
+    pub prefix: String,
+    /// The nflog group; nothing for the kernel's own log.
+    pub group: Option<u16>,
+}
+
+/// What a rule or an element decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Leave this base chain; later hooks still judge.
+    Accept,
+    /// The packet is gone.
+    Drop,
+    /// Back to the rule after the last jump, or to the policy of the base chain.
+    Return,
+    /// On with the next rule.
+    Continue,
+    /// Enter a chain and come back.
+    Jump(String),
+    /// Enter a chain and do not come back here.
+    Goto(String),
+}
+
+/// A comparison of one field of the packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// What is compared.
+    pub field: Field,
+    /// `!=`: holds when the field is there and has none of the values.
+    pub negated: bool,
+    /// With what.
+    pub values: Values,
+}
+
+/// The right side of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Sorted, disjoint, inclusive ranges.
+    Ranges(Vec<(u128, u128)>),
+    /// Any of these bits, for `ct state`.
+    Bits(u128),
+    /// Interface names; a final `*` stands for any ending.
+    Names(BTreeSet<String>),
+    /// A named set.
+    Set(String),
+}
+
+/// A field of the packet or of its connection. A field that a packet lacks matches nothing, negated or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    /// `ip saddr`
+    SourceV4,
+    /// `ip daddr`
+    DestinationV4,
+    /// `ip6 saddr`
+    SourceV6,
+    /// `ip6 daddr`
+    DestinationV6,
+    /// `ip6 hoplimit`
+    HopLimit,
+    /// `meta nfproto`: 2 for IPv4, 10 for IPv6.
+    Family,
+    /// `meta l4proto`
+    Protocol,
+    /// `tcp dport`, `udp dport`, `sctp dport`, by protocol number.
+    Port(u8),
+    /// `icmp type` (1), `icmpv6 type` (58), by protocol number.
+    IcmpType(u8),
+    /// `icmp code`, `icmpv6 code`, by protocol number.
+    IcmpCode(u8),
+    /// `ct state`, as bits.
+    State,
+    /// `ct direction`: 0 original, 1 reply.
+    Direction,
+    /// `ct mark & MASK`
+    Mark(u32),
+    /// `fib daddr type`, as in `rtnetlink`.
+    DestinationType,
+    /// `iifname`
+    Input,
+    /// `oifname`
+    Output,
+}
+
+/// A map from a field to verdicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictMap {
+    /// The field it is typed for.
+    pub field: Field,
+    /// `flags interval`: elements may be prefixes and ranges.
+    pub interval: bool,
+    /// Sorted and disjoint.
+    pub elements: Vec<Element>,
+}
+
+/// One element of a verdict map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// The first key.
+    pub start: u128,
+    /// The last key.
+    pub end: u128,
+    /// What a hit decides.
+    pub verdict: Verdict,
+}
+
+/// A named set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// The field it is typed for.
+    pub field: Field,
+    /// `flags interval`: elements may be prefixes and ranges.
+    pub interval: bool,
+    /// Sorted and disjoint.
+    pub elements: Vec<(u128, u128)>,
+}
