@@ -4,8 +4,20 @@
 //! would be right; the caller adds the span. List files hold the same values, so the
 //! compiler reads them with these functions too. Never touches tokens or files.
 
+mod address;
+mod date;
+mod fault;
+mod host;
+mod port;
+
 use std::fmt;
 use std::net::IpAddr;
+
+pub use address::{AddressOrRange, address, address_or_range, looks_like_address, prefix, range};
+pub use date::date;
+pub use fault::Fault;
+pub use host::host;
+pub use port::{looks_like_port, port};
 
 /// An address prefix without host bits (RFC 4632, RFC 4291). A single address is a prefix
 /// of full length.
