@@ -3,6 +3,7 @@
 //! In: the bytes of a unit's files, a reader of list files, a date. Out: the program they mean and everything that is
 //! wrong with them. Never touches the disk, the clock, the network or the terminal; never renders a diagnostic.
 
+pub mod check;
 pub mod diagnostic;
 pub mod files;
 pub mod source;

@@ -201,6 +201,59 @@ impl PortSet {
     }
 }
 
+impl fmt::Display for PortSet {
+    /// As people type it: `443/tcp, 6432-6440/tcp, icmp/8`, `any`; protocols without a name as `protocol/47`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_any() {
+            return f.write_str("any");
+        }
+        let mut separator = "";
+        for &(first, last) in self.line_ranges() {
+            for (first, last) in readable(first, last) {
+                f.write_str(std::mem::replace(&mut separator, ", "))?;
+                write_range(f, first, last)?;
+            }
+        }
+        if self.is_empty() { f.write_str("no port") } else { Ok(()) }
+    }
+}
+
+/// Cuts a range of the line at the protocols that people know by name, and at the ends of whole protocols.
+fn readable(first: u32, last: u32) -> Vec<(u32, u32)> {
+    let named = [protocol::ICMP, protocol::TCP, protocol::UDP, protocol::ICMPV6, protocol::SCTP].map(u32::from);
+    let whole = [(first + 0xffff) >> 16, (last + 1) >> 16];
+    let mut cuts: Vec<u32> = named.iter().flat_map(|p| [p << 16, (p + 1) << 16]).chain(whole.map(|p| p << 16)).collect();
+    cuts.retain(|&cut| first < cut && cut <= last);
+    cuts.sort_unstable();
+    cuts.dedup();
+    let starts = std::iter::once(first).chain(cuts.iter().copied());
+    let ends = cuts.iter().map(|cut| cut - 1).chain([last]);
+    starts.zip(ends).collect()
+}
+
+/// Writes a range that lies within one named protocol, or covers whole protocols, or lies within another one.
+fn write_range(f: &mut fmt::Formatter<'_>, first: u32, last: u32) -> fmt::Result {
+    let (protocol, from, to) = (first >> 16, first & 0xffff, last & 0xffff);
+    let name = match u8::try_from(protocol).unwrap_or(u8::MAX) {
+        protocol::TCP => "tcp",
+        protocol::UDP => "udp",
+        protocol::SCTP => "sctp",
+        protocol::ICMP => "icmp",
+        protocol::ICMPV6 => "icmpv6",
+        _ if protocol == last >> 16 => return write!(f, "protocol/{protocol}"),
+        _ => return write!(f, "protocol/{protocol}-{}", last >> 16),
+    };
+    let icmp = name.starts_with("icmp");
+    match (from, to) {
+        (0, 0xffff) => f.write_str(name),
+        _ if icmp && from >> 8 == to >> 8 && from & 0xff == 0 && to & 0xff == 0xff => write!(f, "{name}/{}", from >> 8),
+        _ if icmp && from == to => write!(f, "{name}/{}/{}", from >> 8, from & 0xff),
+        _ if icmp => write!(f, "{name}/{}/{}-{}/{}", from >> 8, from & 0xff, to >> 8, to & 0xff),
+        _ if from == to => write!(f, "{from}/{name}"),
+        _ => write!(f, "{from}-{to}/{name}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +263,17 @@ mod tests {
         let shown =
             [Port::tcp(443), Port::icmp(1, 8, 0), Port::icmp(58, 1, 4), Port::new(47, 0)].map(|p| p.to_string());
         assert_eq!(shown, ["443/tcp", "icmp/8", "icmpv6/1/4", "protocol/47"]);
+    }
+
+    #[test]
+    fn port_sets_read_as_people_type_them() {
+        let shown = |ranges: &[(u32, u32)]| PortSet::from_line_ranges(ranges.iter().copied()).to_string();
+        let tcp = PortSet::numbers(6, 443, 443).union(&PortSet::numbers(6, 6432, 6440)).union(&PortSet::icmp_type(1, 8));
+        assert_eq!(tcp.to_string(), "icmp/8, 443/tcp, 6432-6440/tcp");
+        assert_eq!(PortSet::any().to_string(), "any");
+        assert_eq!(PortSet::empty().to_string(), "no port");
+        assert_eq!(shown(&[(0x06_01bc, 0xff_ffff)]), "444-65535/tcp, protocol/7-16, udp, protocol/18-57, icmpv6, protocol/59-131, sctp, protocol/133-255");
+        assert_eq!(shown(&[(0x2f_0000, 0x2f_ffff)]), "protocol/47");
     }
 
     #[test]

@@ -1,0 +1,192 @@
+//! What a walk over all cells learns about the rules.
+//!
+//! In: one cell after the other, with the rules that match there. Out: per rule whether it ever decides, whether it is
+//! ever needed, and what stands in its way; per pair of rules the cell where they meet. Cells are kept, not flows:
+//! only what is reported is turned into a witness.
+
+use egress_ir::{Action, BlockKind, GatewayId, Port, PortSet, Program, RuleId, protocol};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A block of flows that all rules treat alike: one group, one segment, one cell of ports, one set of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    /// The group's number.
+    pub(super) group: u32,
+    /// Whether the addresses are IPv6.
+    pub(super) v6: bool,
+    /// The first address as a number.
+    pub(super) start: u128,
+    /// The last address as a number.
+    pub(super) end: u128,
+    /// The first and last place on the port line.
+    pub(super) ports: (u32, u32),
+    /// The names of the destination.
+    pub(super) names: Vec<String>,
+}
+
+impl Cell {
+    /// The first and the last address.
+    pub(super) fn addresses(&self) -> (IpAddr, IpAddr) {
+        let of = |bits: u128| match (self.v6, u32::try_from(bits)) {
+            (false, Ok(bits)) => Ipv4Addr::from_bits(bits).into(),
+            _ => Ipv6Addr::from_bits(bits).into(),
+        };
+        (of(self.start), of(self.end))
+    }
+
+    /// Whether a packet of the family can have some port of the cell.
+    pub(super) fn is_possible(&self) -> bool {
+        let (first, last) = self.ports;
+        if first >> 16 != last >> 16 {
+            return self.port().is_some();
+        }
+        let foreign = u32::from(if self.v6 { protocol::ICMP } else { protocol::ICMPV6 });
+        let numbered = [1, 6, 17, 58, 132].contains(&(first >> 16));
+        first >> 16 != foreign && (numbered || first & 0xffff == 0)
+    }
+
+    /// The port a person would try: a well-known one where the cell has one, else its first; nothing when no packet of
+    /// the family can have any port of the cell.
+    pub(super) fn port(&self) -> Option<Port> {
+        let ports = PortSet::from_line_ranges([self.ports]);
+        let echo = if self.v6 { Port::icmp(protocol::ICMPV6, 128, 0) } else { Port::icmp(protocol::ICMP, 8, 0) };
+        let known = [443, 80, 22, 5432].map(Port::tcp).into_iter().chain([53, 123].map(Port::udp)).chain([echo]);
+        let foreign = if self.v6 { protocol::ICMP } else { protocol::ICMPV6 };
+        let mut first = ports.per_protocol().filter(|&(protocol, first, _)| {
+            let numbered = protocol::WITH_PORTS.contains(&protocol) || [1, 58].contains(&protocol);
+            protocol != foreign && (numbered || first == 0)
+        });
+        let first = first.next().map(|(protocol, first, _)| Port::new(protocol, first));
+        known.into_iter().find(|&port| ports.contains(port)).or(first)
+    }
+}
+
+/// Facts about one rule.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RuleFacts {
+    /// The first cell that the rule matches.
+    pub(super) matches: Option<Cell>,
+    /// Whether it decides somewhere: an allow where no deny matches, a deny anywhere.
+    pub(super) alive: bool,
+    /// Whether some flow would be decided differently without it.
+    pub(super) needed: bool,
+    /// As long as it is not needed: rules that would decide in its place, a few of them.
+    pub(super) covers: BTreeSet<RuleId>,
+    /// As long as it is not needed: whether somewhere the default deny would decide in its place.
+    pub(super) default_covers: bool,
+}
+
+/// Facts about all rules.
+#[derive(Debug)]
+pub(super) struct Facts<'p> {
+    program: &'p Program,
+    rules: Vec<RuleFacts>,
+    /// Where a deny (second) cuts an allow (first).
+    pub(super) cuts: FxHashMap<(RuleId, RuleId), Cell>,
+    /// Where two allows name different gateways.
+    pub(super) conflicts: FxHashMap<(RuleId, RuleId), Cell>,
+    /// Where an allow lets a name resolve to an address that is not public.
+    pub(super) rebindings: FxHashMap<RuleId, Cell>,
+}
+
+/// How many covering rules are kept for a rule: more would not be read.
+const MOST_COVERS: usize = 8;
+
+impl<'p> Facts<'p> {
+    /// No facts yet.
+    pub(super) fn of(program: &'p Program) -> Self {
+        let rules = vec![RuleFacts::default(); program.rules.len()];
+        let (cuts, conflicts, rebindings) = (FxHashMap::default(), FxHashMap::default(), FxHashMap::default());
+        Self { program, rules, cuts, conflicts, rebindings }
+    }
+
+    /// The facts about a rule.
+    pub(super) fn rule(&self, rule: RuleId) -> Option<&RuleFacts> {
+        self.rules.get(egress_ir::Id::index(rule))
+    }
+
+    /// Notes what happens in a cell of a group; `matching` are the rules that match there, sorted.
+    pub(super) fn note(&mut self, governed: bool, matching: &[RuleId], cell: impl Fn() -> Cell) {
+        for &rule in matching {
+            self.change(rule, |facts| {
+                facts.matches.get_or_insert_with(&cell);
+            });
+        }
+        let denied = matching.iter().any(|&rule| self.program.rules.at(rule).action == Action::Deny);
+        if denied {
+            self.note_denied(governed, matching, &cell);
+        } else if governed {
+            self.note_allowed(matching, &cell);
+        }
+    }
+
+    fn note_denied(&mut self, governed: bool, matching: &[RuleId], cell: &impl Fn() -> Cell) {
+        let program = self.program;
+        let of = |action| matching.iter().copied().filter(move |&rule| program.rules.at(rule).action == action);
+        for allow in of(Action::Allow) {
+            for deny in of(Action::Deny) {
+                self.cuts.entry((allow, deny)).or_insert_with(cell);
+            }
+        }
+        let (several, allowed) = (of(Action::Deny).nth(1).is_some(), of(Action::Allow).next().is_some());
+        for deny in of(Action::Deny) {
+            let guards = program.blocks.at(program.rules.at(deny).block).kind == BlockKind::Guardrail;
+            let decides_alone = !several && (allowed || !governed || guards);
+            let needed = decides_alone || self.logs_alone(deny, matching);
+            self.decides(deny, needed, of(Action::Deny), !several);
+        }
+    }
+
+    fn note_allowed(&mut self, matching: &[RuleId], cell: &impl Fn() -> Cell) {
+        let program = self.program;
+        let gateway = |rule: RuleId| program.rules.at(rule).gateway;
+        self.note_conflicts(matching, gateway, cell);
+        for &allow in matching {
+            let named_by_others = |wanted: GatewayId| matching.iter().any(|&r| r != allow && gateway(r) == Some(wanted));
+            let alone = matching.len() == 1 || gateway(allow).is_some_and(|wanted| !named_by_others(wanted));
+            let needed = alone || self.logs_alone(allow, matching);
+            self.decides(allow, needed, matching.iter().copied(), false);
+        }
+    }
+
+    fn note_conflicts(
+        &mut self,
+        matching: &[RuleId],
+        gateway: impl Fn(RuleId) -> Option<GatewayId>,
+        cell: &impl Fn() -> Cell,
+    ) {
+        let routed: Vec<RuleId> = matching.iter().copied().filter(|&rule| gateway(rule).is_some()).collect();
+        for (place, &first) in routed.iter().enumerate() {
+            for &second in routed.iter().skip(place + 1).filter(|&&second| gateway(second) != gateway(first)) {
+                self.conflicts.entry((first, second)).or_insert_with(cell);
+            }
+        }
+    }
+
+    /// Whether the flow would leave no audit record without this rule.
+    fn logs_alone(&self, rule: RuleId, matching: &[RuleId]) -> bool {
+        let logs = |rule: RuleId| self.program.rules.at(rule).log;
+        logs(rule) && !matching.iter().any(|&other| other != rule && logs(other))
+    }
+
+    fn decides(&mut self, rule: RuleId, needed: bool, covers: impl Iterator<Item = RuleId>, by_default: bool) {
+        self.change(rule, |facts| {
+            facts.alive = true;
+            if needed {
+                facts.needed = true;
+            } else if !facts.needed {
+                facts.default_covers |= by_default;
+                let room = MOST_COVERS.saturating_sub(facts.covers.len());
+                facts.covers.extend(covers.filter(|&cover| cover != rule).take(room));
+            }
+        });
+    }
+
+    fn change(&mut self, rule: RuleId, change: impl FnOnce(&mut RuleFacts)) {
+        if let Some(facts) = self.rules.get_mut(egress_ir::Id::index(rule)) {
+            change(facts);
+        }
+    }
+}

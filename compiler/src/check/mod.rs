@@ -1,0 +1,76 @@
+//! The checker: dead, redundant and overridden rules, gateway conflicts and rebinding, over all possible workloads.
+//!
+//! In: a program, and an inventory if there is one. Out: diagnostics with every span involved and a witness that
+//! `eval` confirmed. Decides over the classes of `egress-ir`; never samples, and never shows an unconfirmed witness.
+//!
+//! `groups` parts workloads by the blocks that speak about them, `walk` visits each cell of (address, names, port) of
+//! a group and notes `facts` about rules, `report` turns facts into diagnostics and has each confirmed.
+
+mod confirm;
+mod facts;
+mod groups;
+mod report;
+mod walk;
+
+use crate::diagnostic::Diagnostic;
+use egress_ir::classes::TooManyClasses;
+use egress_ir::{Inventory, Program};
+
+/// How much work the checker may do before it says that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most ways in which workload sets may overlap.
+    pub source_classes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { source_classes: 1 << 16 }
+    }
+}
+
+/// The findings about a program's rules, in no particular order.
+///
+/// With an inventory, witnesses are pods that run wherever one shows the finding; the findings are the same.
+///
+/// # Errors
+/// [`TooManyClasses`]: the limit was reached, and nothing is known.
+pub fn check(
+    program: &Program,
+    inventory: Option<&Inventory>,
+    limits: Limits,
+) -> Result<Vec<Diagnostic>, TooManyClasses> {
+    let mut diagnostics = check_enforced(program, inventory, limits, |_| true)?;
+    if program.blocks.values().any(|block| block.audit) {
+        let enforced = with_audit_enforced(program);
+        let of_audit = |name: &str| program.blocks.values().any(|block| block.audit && block.name == name);
+        diagnostics.extend(check_enforced(&enforced, inventory, limits, of_audit)?);
+    }
+    Ok(diagnostics)
+}
+
+/// Findings about rules of enforced blocks, as far as `about` accepts the name of the rule's block.
+fn check_enforced(
+    program: &Program,
+    inventory: Option<&Inventory>,
+    limits: Limits,
+    about: impl Fn(&str) -> bool,
+) -> Result<Vec<Diagnostic>, TooManyClasses> {
+    let groups = groups::groups(program, inventory, limits.source_classes)?;
+    let mut facts = facts::Facts::of(program);
+    for (number, group) in (0..).zip(&groups) {
+        walk::walk(program, number, group, &mut facts);
+    }
+    Ok(report::report(program, &groups, &facts, about))
+}
+
+/// The program as it would be if its audit-mode blocks were enforced.
+fn with_audit_enforced(program: &Program) -> Program {
+    let mut enforced = program.clone();
+    for id in program.blocks.ids() {
+        if let Some(block) = enforced.blocks.get_mut(id) {
+            block.audit = false;
+        }
+    }
+    enforced
+}

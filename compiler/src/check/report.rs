@@ -1,0 +1,233 @@
+//! Facts as diagnostics.
+//!
+//! In: the facts of a finished walk. Out: one diagnostic a finding, with the spans of all rules involved and a
+//! confirmed witness.
+
+use super::confirm::Judge;
+use super::facts::{Cell, Facts, RuleFacts};
+use super::groups::Group;
+use crate::diagnostic::{Diagnostic, Label};
+use crate::source::Place;
+use egress_ir::{Action, AddressSet, BlockId, Origin, OriginId, PortSet, Program, Rule, RuleId, Verdict};
+use egress_lang::span::Span;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Diagnostics about the rules of enforced blocks whose name `about` accepts.
+pub(super) fn report(
+    program: &Program,
+    groups: &[Group],
+    facts: &Facts<'_>,
+    about: impl Fn(&str) -> bool,
+) -> Vec<Diagnostic> {
+    let reachable: BTreeSet<RuleId> = groups.iter().flat_map(|group| group.rules.iter().copied()).collect();
+    let mut report = Report { program, facts, reachable, judge: Judge::new(program, groups), diagnostics: Vec::new() };
+    let concerns = |block: BlockId| !program.blocks.at(block).audit && about(&program.blocks.at(block).name);
+    let mut cuts: BTreeMap<RuleId, BTreeMap<RuleId, &Cell>> = BTreeMap::new();
+    for (&(allow, deny), cell) in &facts.cuts {
+        cuts.entry(allow).or_default().insert(deny, cell);
+    }
+    for (id, rule) in program.rules.iter().filter(|(_, rule)| concerns(rule.block)) {
+        let Some(rule_facts) = facts.rule(id) else { continue };
+        let none = BTreeMap::new();
+        report.rule(id, rule, rule_facts, cuts.get(&id).unwrap_or(&none));
+    }
+    let of_either = |a: RuleId, b: RuleId| [a, b].iter().any(|&rule| concerns(program.rules.at(rule).block));
+    let conflicts: BTreeMap<_, _> = facts.conflicts.iter().filter(|((a, b), _)| of_either(*a, *b)).collect();
+    conflicts.into_iter().for_each(|(&(first, second), cell)| report.conflict(first, second, cell));
+    report.diagnostics
+}
+
+struct Report<'p> {
+    program: &'p Program,
+    facts: &'p Facts<'p>,
+    /// Rules whose block some workload can be in.
+    reachable: BTreeSet<RuleId>,
+    judge: Judge<'p>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// How many other rules a diagnostic shows: more are counted, not listed.
+const MOST_LABELS: usize = 5;
+
+impl Report<'_> {
+    fn rule(&mut self, id: RuleId, rule: &Rule, facts: &RuleFacts, cuts: &BTreeMap<RuleId, &Cell>) {
+        match (&facts.matches, facts.alive, facts.needed) {
+            (None, _, _) => self.empty(id, rule),
+            (Some(_), false, _) => self.covered(id, cuts),
+            (Some(cell), true, false) => self.redundant(id, facts, cell),
+            (Some(_), true, true) => {}
+        }
+        if facts.alive {
+            self.overridden(id, rule, cuts);
+        }
+        if let Some(cell) = self.facts.rebindings.get(&id) {
+            self.rebinding(id, cell);
+        }
+    }
+
+    /// A rule that no flow can match.
+    fn empty(&mut self, id: RuleId, rule: &Rule) {
+        let destinations = self.program.destination_sets.at(rule.destinations);
+        let block = &self.program.blocks.at(rule.block).name;
+        let outside = destinations.addresses.difference(&self.program.cluster.inside);
+        let why = if !self.reachable.contains(&id) {
+            format!("no workload can be in the `for` of `{block}`")
+        } else if self.program.port_sets.at(rule.ports).is_empty() {
+            "its set of ports is empty".to_owned()
+        } else if !destinations.hosts.is_empty() || !outside.is_empty() {
+            "its workloads, destinations and ports have no address family in common".to_owned()
+        } else if destinations.addresses.is_empty() {
+            "its set of destinations is empty".to_owned()
+        } else {
+            "all its destinations are inside the cluster, where flows are not governed".to_owned()
+        };
+        let message = format!("{} can never decide anything: {why}", self.title(id));
+        let dead = Diagnostic::error("egress::rule::dead", message).label(self.primary(id, "matches no flow"));
+        self.diagnostics.push(dead.help("delete the rule, or correct the sets that it names"));
+    }
+
+    /// An allow that denies cover wholly.
+    fn covered(&mut self, id: RuleId, cuts: &BTreeMap<RuleId, &Cell>) {
+        let message = format!("{} can never decide anything: denies cover all of it", self.title(id));
+        let dead = Diagnostic::error("egress::rule::dead", message).label(self.primary(id, "never allows anything"));
+        let dead = self.with_rules(dead, cuts.keys().copied(), "denied here");
+        let dead = dead.help("delete the allow, or take its destinations out of the deny");
+        if let Some((&deny, cell)) = cuts.first_key_value() {
+            let confirmed = self.judge.confirmed(dead, cell, |speaking, flow, decision| {
+                let without_denies = speaking.decide(flow, |rule| self.program.rules.at(rule).action == Action::Allow);
+                decision.rules.contains(&deny) && without_denies.rules.contains(&id)
+            });
+            self.diagnostics.push(confirmed);
+        }
+    }
+
+    fn redundant(&mut self, id: RuleId, facts: &RuleFacts, cell: &Cell) {
+        let message = format!("{} is redundant: without it, no flow is decided differently", self.title(id));
+        let redundant = Diagnostic::warning("egress::rule::redundant", message);
+        let redundant = redundant.label(self.primary(id, "changes nothing"));
+        let mut redundant = self.with_rules(redundant, facts.covers.iter().copied(), "decides the same");
+        if facts.default_covers {
+            redundant = redundant.fact("where no rule covers it, the default deny does");
+        }
+        let redundant = redundant.help("delete the rule, or widen it to what was meant");
+        let confirmed = self.judge.confirmed(redundant, cell, |speaking, flow, decision| {
+            decision.rules.contains(&id) || decision.verdict == Verdict::Denied && {
+                speaking.decide(flow, |rule| rule == id).rules.contains(&id)
+            }
+        });
+        let confirmed = self.same_without(id, cell, confirmed);
+        self.diagnostics.push(confirmed);
+    }
+
+    /// Confirms that the witness of a redundant rule is decided the same without the rule.
+    fn same_without(&mut self, id: RuleId, cell: &Cell, diagnostic: Diagnostic) -> Diagnostic {
+        self.judge.confirmed(diagnostic, cell, |speaking, flow, decision| {
+            let without = speaking.decide(flow, |rule| rule != id);
+            (without.verdict, without.log) == (decision.verdict.clone(), decision.log)
+        })
+    }
+
+    /// An allow that denies of other blocks cut.
+    fn overridden(&mut self, id: RuleId, rule: &Rule, cuts: &BTreeMap<RuleId, &Cell>) {
+        let foreign = |deny: &RuleId| self.program.rules.at(*deny).block != rule.block;
+        let cutting: BTreeMap<RuleId, &Cell> = cuts.iter().filter(|(deny, _)| foreign(deny)).map(|(d, c)| (*d, *c)).collect();
+        let Some((&deny, cell)) = cutting.first_key_value() else { return };
+        let blocks: BTreeSet<&str> = cutting.keys().map(|&deny| self.block_name(deny)).collect();
+        let blocks: Vec<String> = blocks.into_iter().map(|name| format!("`{name}`")).collect();
+        let message = format!("{} is partly overridden by {}", self.title(id), blocks.join(", "));
+        let finding = Diagnostic::warning("egress::rule::overridden", message);
+        let finding = finding.label(self.primary(id, "allowed here"));
+        let finding = self.with_rules(finding, cutting.keys().copied(), "denied here");
+        let finding = finding.fact(format!("cut off: {}", block_of_flows(cell)));
+        let finding = finding.help("deny always wins; take the part out of the allow with `except` if that is meant");
+        let confirmed = self.judge.confirmed(finding, cell, |speaking, flow, decision| {
+            let without_denies = speaking.decide(flow, |rule| self.program.rules.at(rule).action == Action::Allow);
+            decision.rules.contains(&deny) && without_denies.rules.contains(&id)
+        });
+        self.diagnostics.push(confirmed);
+    }
+
+    fn conflict(&mut self, first: RuleId, second: RuleId, cell: &Cell) {
+        let gateway = |rule: RuleId| {
+            let gateway = self.program.rules.at(rule).gateway.map(|id| &self.program.gateways.at(id).name);
+            gateway.map_or_else(String::new, |name| format!("`{name}`"))
+        };
+        let (one, other) = (gateway(first), gateway(second));
+        let message = format!("two rules send one flow through different gateways: {one} and {other}");
+        let finding = Diagnostic::error("egress::conflict::gateway", message)
+            .label(self.primary(first, &format!("leaves through {one}")))
+            .label(self.primary(second, &format!("leaves through {other}")))
+            .fact(format!("both match: {}", block_of_flows(cell)))
+            .help("name one gateway in both rules, or take the common part out of one of them with `except`");
+        let confirmed = self.judge.confirmed(finding, cell, |_, _, decision| {
+            matches!(decision.verdict, Verdict::Conflict(_)) && [first, second].iter().all(|r| decision.rules.contains(r))
+        });
+        self.diagnostics.push(confirmed);
+    }
+
+    fn rebinding(&mut self, id: RuleId, cell: &Cell) {
+        let message = format!("{} lets whoever controls the name choose a private address", self.title(id));
+        let finding = Diagnostic::warning("egress::rule::rebinding", message)
+            .label(self.primary(id, "matches by name, whatever the name resolves to"))
+            .fact(format!("not denied: {}", block_of_flows(cell)))
+            .help("deny these addresses to the same workloads, as with `deny private`");
+        let confirmed = self.judge.confirmed(finding, cell, |_, _, decision| {
+            matches!(decision.verdict, Verdict::Allowed(_) | Verdict::Conflict(_)) && decision.rules.contains(&id)
+        });
+        self.diagnostics.push(confirmed);
+    }
+
+    /// Labels for the first few rules, and a count of the others.
+    fn with_rules(&self, diagnostic: Diagnostic, rules: impl Iterator<Item = RuleId>, text: &str) -> Diagnostic {
+        let rules: Vec<RuleId> = rules.collect();
+        let labels = rules.iter().take(MOST_LABELS).map(|&rule| {
+            let because = self.origin(rule).because.as_ref().map(|reason| format!(" because \"{reason}\""));
+            Label::context(self.place(rule), format!("{text}{}", because.unwrap_or_default()))
+        });
+        let diagnostic = diagnostic.labels(labels.collect::<Vec<_>>());
+        match rules.len().saturating_sub(MOST_LABELS) {
+            0 => diagnostic,
+            more => diagnostic.fact(format!("{more} more rules do the same")),
+        }
+    }
+
+    /// The words by which a message speaks of a rule: `the allow \`shop#2\``.
+    fn title(&self, rule: RuleId) -> String {
+        let action = match self.program.rules.at(rule).action {
+            Action::Allow => "allow",
+            Action::Deny => "deny",
+        };
+        format!("the {action} `{}`", self.program.rule_name(rule))
+    }
+
+    fn block_name(&self, rule: RuleId) -> &str {
+        &self.program.blocks.at(self.program.rules.at(rule).block).name
+    }
+
+    fn primary(&self, rule: RuleId, text: &str) -> Label {
+        Label::primary(self.place(rule), text)
+    }
+
+    fn place(&self, rule: RuleId) -> Place {
+        let origin = self.origin(rule);
+        Place::new(origin.source, Span::new(origin.start, origin.end))
+    }
+
+    fn origin(&self, rule: RuleId) -> &Origin {
+        let origin: OriginId = self.program.rules.at(rule).origin;
+        self.program.origins.entries.at(origin)
+    }
+}
+
+/// The flows of a cell in words: `10.0.0.0/8 on 443/tcp as api.example.com`.
+fn block_of_flows(cell: &Cell) -> String {
+    let (start, end) = cell.addresses();
+    let prefixes = AddressSet::from_ranges([(start, end)]).prefixes();
+    let addresses = match prefixes.as_slice() {
+        [only] if start != end => only.to_string(),
+        _ if start == end => start.to_string(),
+        _ => format!("{start}-{end}"),
+    };
+    let names = if cell.names.is_empty() { String::new() } else { format!(" as {}", cell.names.join(", ")) };
+    format!("{addresses} on {}{names}", PortSet::from_line_ranges([cell.ports]))
+}

@@ -1,0 +1,190 @@
+//! The walk over every cell of one group.
+//!
+//! In: the rules that apply to the group. Out: facts, cell by cell. A key of the address sweep is visited once however
+//! many segments share it. Names vary independently of addresses: for rules on hosts, each satisfiable combination of
+//! one or two names is tried at each key; two suffice, because at most two rules make any finding and further names
+//! only add rules that hide it.
+
+use super::facts::{Cell, Facts};
+use super::groups::Group;
+use egress_ir::classes::{Keys, PortCells, Segment, name_classes, sweep};
+use egress_ir::{Action, AddressSet, DestinationSetId, HostPattern, Point, Prefix, Program, RangeSet, RuleId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Notes facts about every cell of the group.
+pub(super) fn walk(program: &Program, number: u32, group: &Group, facts: &mut Facts<'_>) {
+    let plan = Plan::of(program, number, group);
+    let addresses = || plan.sets.keys().map(|&set| &program.destination_sets.at(set).addresses);
+    let special = special_addresses();
+    let [v4, v6] = &group.members;
+    if v4.is_some() {
+        let sets: Vec<&RangeSet<u32>> = addresses().map(|set| &set.v4).chain([&special.v4]).collect();
+        plan.visit(false, &sets, &program.cluster.inside.v4, facts);
+    }
+    if v6.is_some() {
+        let sets: Vec<&RangeSet<u128>> = addresses().map(|set| &set.v6).chain([&special.v6]).collect();
+        plan.visit(true, &sets, &program.cluster.inside.v6, facts);
+    }
+}
+
+/// Addresses to which no name of the outside should resolve: private, shared, link-local and loopback
+/// (RFC 1918, RFC 6598, RFC 3927, RFC 1122; RFC 4193, RFC 4291).
+fn special_addresses() -> AddressSet {
+    let v4 = [(10, 0, 8), (172, 16, 12), (192, 168, 16), (100, 64, 10), (169, 254, 16), (127, 0, 8), (0, 0, 8)];
+    let v4 = v4.map(|(a, b, length)| (IpAddr::from(Ipv4Addr::new(a, b, 0, 0)), length));
+    let v6 = [(0xfc00, 7), (0xfe80, 10)].map(|(a, length)| (Ipv6Addr::new(a, 0, 0, 0, 0, 0, 0, 0).into(), length));
+    let loopback = (IpAddr::from(Ipv6Addr::LOCALHOST), 128);
+    let all = v4.into_iter().chain(v6).chain([loopback]);
+    AddressSet::from_prefixes(all.map(|(address, length)| Prefix::containing(address, length)))
+}
+
+/// What is the same for all cells of a group.
+struct Plan<'p> {
+    program: &'p Program,
+    number: u32,
+    governed: bool,
+    /// The destination sets in use, each with its rules; the place in this map is the place in the sweep.
+    sets: BTreeMap<DestinationSetId, Vec<RuleId>>,
+    /// Rules that match by name, sorted.
+    by_name: Vec<RuleId>,
+    /// The satisfiable combinations of names, each with the rules that it matches, sorted.
+    names: Vec<(Vec<String>, Vec<RuleId>)>,
+}
+
+impl<'p> Plan<'p> {
+    fn of(program: &'p Program, number: u32, group: &Group) -> Self {
+        let mut sets: BTreeMap<DestinationSetId, Vec<RuleId>> = BTreeMap::new();
+        for &rule in &group.rules {
+            sets.entry(program.rules.at(rule).destinations).or_default().push(rule);
+        }
+        let hosts_of = |rule: RuleId| &program.destination_sets.at(program.rules.at(rule).destinations).hosts;
+        let by_name: Vec<RuleId> = group.rules.iter().copied().filter(|&rule| !hosts_of(rule).is_empty()).collect();
+        let patterns: BTreeSet<&HostPattern> = by_name.iter().flat_map(|&rule| hosts_of(rule)).collect();
+        let single = name_classes(&patterns.into_iter().collect::<Vec<_>>()).into_values().map(|name| {
+            let matched = |&rule: &RuleId| hosts_of(rule).iter().any(|host| host.matches(&name));
+            let rules: Vec<RuleId> = by_name.iter().copied().filter(matched).collect();
+            (vec![name], rules)
+        });
+        let names = with_pairs(program, single.collect());
+        Self { program, number, governed: group.governed, sets, by_name, names }
+    }
+
+    /// Visits each key of the sweep; the last of `sets` marks special addresses and belongs to no rule.
+    fn visit<A: Point + Into<u128>>(&self, v6: bool, sets: &[&RangeSet<A>], inside: &RangeSet<A>, facts: &mut Facts<'_>) {
+        let rules_of: Vec<&[RuleId]> = self.sets.values().map(Vec::as_slice).collect();
+        let mut keys = Keys::default();
+        // Special addresses part segments only where that can show a rebinding.
+        let sets = if self.by_name.is_empty() { sets.get(..rules_of.len()).unwrap_or(sets) } else { sets };
+        let segments = sweep(sets, inside, &mut keys);
+        let mut visited = vec![false; keys.len()];
+        let mut cells = PortCells::default();
+        let mut by_address: Vec<RuleId> = Vec::new();
+        for Segment { start, end, key } in segments {
+            if visited.get_mut(key.index()).is_none_or(|seen| std::mem::replace(seen, true)) {
+                continue;
+            }
+            let list = keys.list(key);
+            by_address.clear();
+            by_address.extend(list.iter().filter_map(|&set| rules_of.get(set as usize)).flat_map(|rules| rules.iter()));
+            by_address.sort_unstable();
+            let special = list.last().is_some_and(|&set| set as usize == rules_of.len());
+            let place = Place { v6, start: start.into(), end: end.into(), special };
+            self.visit_key(&place, &by_address, &mut cells, facts);
+        }
+    }
+
+    fn visit_key(&self, place: &Place, by_address: &[RuleId], cells: &mut PortCells, facts: &mut Facts<'_>) {
+        let candidates = merge(by_address, &self.by_name);
+        if candidates.is_empty() {
+            return;
+        }
+        let ports = candidates.iter().map(|&rule| self.program.port_sets.at(self.program.rules.at(rule).ports));
+        let mut matching: Vec<RuleId> = Vec::new();
+        cells.visit(ports, |first, last, members| {
+            if members.is_empty() {
+                return;
+            }
+            let cell = |names: &[String]| place.cell(self.number, (first, last), names);
+            if !cell(&[]).is_possible() {
+                return;
+            }
+            let here: Vec<RuleId> = members.iter().filter_map(|&m| candidates.get(m as usize).copied()).collect();
+            matching.clear();
+            matching.extend(here.iter().filter(|rule| by_address.binary_search(rule).is_ok()));
+            if !matching.is_empty() {
+                facts.note(self.governed, &matching, || cell(&[]));
+            }
+            if matching.len() < here.len() {
+                self.visit_names(place, &matching, &here, cell, facts);
+            }
+        });
+    }
+
+    /// Notes the cell for each combination of names that matches some rule which the address does not.
+    fn visit_names(
+        &self,
+        place: &Place,
+        by_address: &[RuleId],
+        here: &[RuleId],
+        cell: impl Fn(&[String]) -> Cell,
+        facts: &mut Facts<'_>,
+    ) {
+        for (names, rules) in &self.names {
+            let named: Vec<RuleId> = rules.iter().copied().filter(|rule| here.binary_search(rule).is_ok()).collect();
+            let matching = merge(by_address, &named);
+            if matching.len() == by_address.len() {
+                continue;
+            }
+            facts.note(self.governed, &matching, || cell(names));
+            let action = |rule: &RuleId| self.program.rules.at(*rule).action;
+            if place.special && matching.iter().all(|rule| action(rule) == Action::Allow) {
+                for &rule in named.iter().filter(|rule| by_address.binary_search(rule).is_err()) {
+                    facts.rebindings.entry(rule).or_insert_with(|| cell(names));
+                }
+            }
+        }
+    }
+}
+
+/// The addresses of one key.
+struct Place {
+    v6: bool,
+    start: u128,
+    end: u128,
+    special: bool,
+}
+
+impl Place {
+    fn cell(&self, group: u32, ports: (u32, u32), names: &[String]) -> Cell {
+        Cell { group, v6: self.v6, start: self.start, end: self.end, ports, names: names.to_vec() }
+    }
+}
+
+/// Adds the pairs of names in which two rules can meet: a deny with anything, and two gateways.
+fn with_pairs(program: &Program, mut names: Vec<(Vec<String>, Vec<RuleId>)>) -> Vec<(Vec<String>, Vec<RuleId>)> {
+    let denies = |rules: &[RuleId]| rules.iter().any(|&rule| program.rules.at(rule).action == Action::Deny);
+    let routes = |rules: &[RuleId]| rules.iter().any(|&rule| program.rules.at(rule).gateway.is_some());
+    let mut pairs = Vec::new();
+    for (place, (first, first_rules)) in names.iter().enumerate() {
+        for (second, second_rules) in names.iter().skip(place + 1) {
+            let meet = denies(first_rules) || denies(second_rules) || (routes(first_rules) && routes(second_rules));
+            if meet {
+                pairs.push(([&first[..], &second[..]].concat(), merge(first_rules, second_rules)));
+            }
+        }
+    }
+    names.extend(pairs);
+    names
+}
+
+/// The union of two sorted lists, sorted.
+fn merge(first: &[RuleId], second: &[RuleId]) -> Vec<RuleId> {
+    if second.is_empty() {
+        return first.to_vec();
+    }
+    let mut all = [first, second].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
