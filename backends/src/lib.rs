@@ -1,5 +1,6 @@
 //! Targets: what each can say, emit, and decode from the bytes.
 
+pub mod cilium;
 pub mod nftables;
 pub mod target;
 

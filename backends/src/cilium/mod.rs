@@ -1,0 +1,20 @@
+//! Cilium: policies of the `cilium.io/v2` API as a target.
+//!
+//! In: a [`egress_ir::Program`], or bytes of a multi-document YAML artifact. Out: that artifact, or the [`Model`]
+//! of what the bytes make Cilium do. [`decode()`] is written from what Cilium does with such objects and shares
+//! nothing with `emit` but the names of fields; it is what `emit` is checked against.
+//!
+//! Never here: files, clocks, the network, a cluster.
+
+pub mod decode;
+pub mod environment;
+pub mod judge;
+pub mod labels;
+pub mod model;
+pub mod names;
+pub mod yaml;
+
+pub use decode::{Admission, DecodeError, Problem, Stage, decode, decode_as};
+pub use environment::{Environment, KnownNode, KnownPod};
+pub use judge::{CiliumFlow, Judgement, Verdict};
+pub use model::Model;
