@@ -355,9 +355,7 @@ impl SyntaxError {
             }
             Self::Control { found, .. } => format!("write it as `\\u{{{:x}}}`", u32::from(*found)),
             Self::Name { meant: Some(meant), .. } => format!("did you mean `{meant}`?"),
-            Self::Name { .. } => {
-                "names start with a letter `a`–`z` and go on with letters, digits and `-`".to_owned()
-            }
+            Self::Name { .. } => "names start with a letter `a`–`z` and go on with letters, digits and `-`".to_owned(),
             Self::Reserved { .. } => "choose another name".to_owned(),
             Self::Repeated { .. } => "keep one of them".to_owned(),
             Self::AllowInGuardrail { .. } => "move the rule to a policy, which governs its workloads".to_owned(),

@@ -12,6 +12,7 @@
 
 pub mod ast;
 mod error;
+mod format;
 mod grammar;
 mod lexer;
 mod source;
@@ -21,6 +22,7 @@ pub mod suggest;
 pub mod value;
 
 pub use error::{SelectorProblem, SyntaxError};
+pub use format::format;
 pub use grammar::{Parse, parse};
 pub use lexer::{Comment, Trivia};
 pub use source::source_text;

@@ -1,7 +1,7 @@
 //! "Did you mean": the word that a misspelled one was probably meant to be.
 
 /// The candidate closest to `word`, if it is close enough to be worth saying: at most one
-/// edit for short words, two for longer ones. Case does not count. The earlier of equally
+/// edit for short words (the first letter of the shortest must be right), two for longer ones. Case does not count. The earlier of equally
 /// close candidates wins.
 #[must_use]
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -12,7 +12,7 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let word = word.to_lowercase();
     let near = |candidate: &str| {
         let most = match candidate.len() {
-            0..=2 => 0,
+            0..=2 => usize::from(word.chars().next() == candidate.chars().next()),
             3..=4 => 1,
             _ => 2,
         };

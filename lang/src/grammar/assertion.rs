@@ -20,7 +20,8 @@ const HELP: &str = "the forms are `W cannot reach D`, `W can reach D`, `only W c
 
 const CLAUSES: [&str; 3] = ["only", "on", "because"];
 
-const CLAUSE_HELP: &str = "an assertion goes on with `only via`, `on` or `because`; the parts of a set are joined by `,`";
+const CLAUSE_HELP: &str =
+    "an assertion goes on with `only via`, `on` or `because`; the parts of a set are joined by `,`";
 
 /// `assert all cannot reach metadata on 80/tcp because "…"`
 pub(crate) fn assertion(i: Tokens<'_>) -> Res<'_, Assert> {
@@ -74,7 +75,9 @@ fn claim(i: Tokens<'_>, sources: Option<Span>, cannot: Option<Span>, destination
 
 fn clauses<'a>(mut i: Tokens<'a>, it: &mut Assert) -> Result<Tokens<'a>, nom::Err<super::base::Stuck<'a>>> {
     let (mut seen_on, mut seen_because) = (None, None);
-    while let (after, Some(clause)) = next_clause(i, &CLAUSES, "an assertion", CLAUSE_HELP) {
+    loop {
+        let (after, clause) = next_clause(i, &CLAUSES, "an assertion", CLAUSE_HELP);
+        let Some(clause) = clause else { return Ok(after) };
         let word = after.last();
         i = match clause {
             "on" => {
@@ -90,7 +93,6 @@ fn clauses<'a>(mut i: Tokens<'a>, it: &mut Assert) -> Result<Tokens<'a>, nom::Er
             _ => only_via(after, it)?,
         };
     }
-    Ok(i)
 }
 
 fn only_via<'a>(i: Tokens<'a>, it: &mut Assert) -> Result<Tokens<'a>, nom::Err<super::base::Stuck<'a>>> {

@@ -47,11 +47,8 @@ impl<'a> Stuck<'a> {
     /// something is missing, when that token belongs to what comes next.
     pub(crate) fn into_error(self) -> SyntaxError {
         let missing = self.at.peek(0).is_none_or(|token| token.first_on_line) || sync::continues(self.at);
-        let (found, span) = if missing {
-            (None, self.at.after_last())
-        } else {
-            (Some(shorten(self.at.text(0))), self.at.span())
-        };
+        let (found, span) =
+            if missing { (None, self.at.after_last()) } else { (Some(shorten(self.at.text(0))), self.at.span()) };
         SyntaxError::Expected { what: self.what, found, span, help: self.help }
     }
 }

@@ -171,10 +171,7 @@ pub(crate) fn cluster(i: Tokens<'_>, start: Span, doc: Option<Doc>) -> Res<'_, C
 }
 
 /// Values joined by commas, where a comma may have been forgotten on one line.
-fn values_of<'a, T>(
-    i: Tokens<'a>,
-    one: impl Fn(Tokens<'a>) -> Res<'a, T>,
-) -> Result<(Tokens<'a>, Vec<T>), Failed<'a>> {
+fn values_of<'a, T>(i: Tokens<'a>, one: impl Fn(Tokens<'a>) -> Res<'a, T>) -> Result<(Tokens<'a>, Vec<T>), Failed<'a>> {
     separated_list1(address_comma, one).parse(i)
 }
 
@@ -215,7 +212,8 @@ const GATEWAY_HELP: &str = "a gateway holds `nodes(SELECTOR)` and `address A, B 
 
 /// `NAME { nodes(SEL) address A, B managed }`
 pub(crate) fn gateway(i: Tokens<'_>, start: Span, doc: Option<Doc>) -> Res<'_, Gateway> {
-    let (rest, name) = name::declared(i, "a gateway", &["on", "via", "only", "except", "can", "cannot", "allow", "deny"])?;
+    let (rest, name) =
+        name::declared(i, "a gateway", &["on", "via", "only", "except", "can", "cannot", "allow", "deny"])?;
     let mut it = Gateway { doc, name, selector: None, addresses: Vec::new(), span: start };
     let (mut nodes, mut address) = (None, None);
     let rest = block(rest, "gateway", &["nodes", "address"], GATEWAY_HELP, |i, word| {

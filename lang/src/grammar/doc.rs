@@ -14,7 +14,8 @@ pub(crate) fn above(i: Tokens<'_>) -> Option<Doc> {
     let before = source.comments.partition_point(|comment| comment.span.end <= below);
     let touches = |comment: &Comment, below: u32| {
         let between = source.text.get(comment.span.end as usize..below as usize).unwrap_or_default();
-        comment.doc && comment.own_line && between.bytes().filter(|&b| b == b'\n').count() == 1
+        let adjacent = between.bytes().filter(|&b| b == b'\n').count() == 1 && between.trim().is_empty();
+        comment.doc && comment.own_line && adjacent
     };
     let lines = source.comments.get(..before).unwrap_or_default().iter().rev().take_while(|comment| {
         let joined = touches(comment, below);

@@ -19,6 +19,8 @@ mod workload;
 
 use std::cell::RefCell;
 
+pub(crate) use self::sync::DECLARATIONS;
+
 use self::base::{Res, shorten, unknown_word};
 use self::tokens::{Source, Tokens};
 use crate::MAX_BYTES;

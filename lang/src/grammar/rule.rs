@@ -24,7 +24,7 @@ const HELP: &str = "a rule goes on with `on`, `via`, `log`, `because`, `ticket` 
 /// The rule whose verdict, well spelled or not, is the word at `i`.
 pub(crate) fn rule(i: Tokens<'_>, verdict: Verdict) -> Res<'_, Rule> {
     let start = i.span();
-    let (rest, destinations) = set(i.skip())?;
+    let (mut rest, destinations) = set(i.skip())?;
     let mut rule = Rule {
         doc: doc::above(i),
         verdict: Spanned::new(verdict, start),
@@ -38,9 +38,11 @@ pub(crate) fn rule(i: Tokens<'_>, verdict: Verdict) -> Res<'_, Rule> {
         span: start,
     };
     let mut seen = Seen::default();
-    let mut rest = rest;
-    while let (after, Some(clause)) = next_clause(rest, &sync::RULE_CLAUSES, "a rule", HELP) {
-        (rest, _) = read_clause(after, clause, &mut rule, &mut seen)?;
+    loop {
+        let (after, clause) = next_clause(rest, &sync::RULE_CLAUSES, "a rule", HELP);
+        rest = after;
+        let Some(clause) = clause else { break };
+        (rest, _) = read_clause(rest, clause, &mut rule, &mut seen)?;
     }
     rule.span = rest.span_from(start);
     Ok((rest, rule))

@@ -96,11 +96,8 @@ fn absent(i: Tokens<'_>) -> Res<'_, Requirement> {
 fn present(i: Tokens<'_>) -> Res<'_, Requirement> {
     let (rest, key) = word("a label key", KEY_HELP).parse(i)?;
     let good_key = check_key(rest, key);
-    let (rest, operator, values) = if ends(rest) || !rest.same_line() {
-        (rest, Operator::Exists, Vec::new())
-    } else {
-        comparison(rest)?
-    };
+    let (rest, operator, values) =
+        if ends(rest) || !rest.same_line() { (rest, Operator::Exists, Vec::new()) } else { comparison(rest)? };
     let good_values = values.iter().filter(|value| !check_value(rest, value)).count() == 0;
     let operator = if good_key && good_values { operator } else { Operator::Error };
     let span = rest.span_from(key.span);

@@ -98,7 +98,7 @@ fn forgotten<T: Term>(i: Tokens<'_>) -> bool {
 
 fn element<T: Term>(i: Tokens<'_>, depth: usize) -> Res<'_, Set<T>> {
     if i.is(Kind::ParenOpen) {
-        return Ok(group(i, depth)?);
+        return group(i, depth);
     }
     let start = i.span();
     let (rest, term) = recover(cut(T::term), sync::ends_set).parse(i)?;

@@ -25,7 +25,11 @@ pub(crate) fn declaration_shape(i: Tokens<'_>) -> bool {
         "cluster" | "gateway" | "policy" | "guardrail" => third == Some(Kind::BraceOpen),
         "workloads" | "destinations" | "ports" => third == Some(Kind::Operator),
         "control" => i.kind(1) == Some(Kind::Text),
-        "assert" => named && matches!(i.text(2), "can" | "cannot" | "can't" | "in" | "as" | "except" | "(" | ","),
+        "assert" => {
+            named
+                && (i.text(1) == "only"
+                    || matches!(i.text(2), "can" | "cannot" | "can't" | "in" | "as" | "except" | "(" | ","))
+        }
         _ => false,
     }
 }
@@ -76,7 +80,11 @@ pub(crate) fn ends_set_here(i: Tokens<'_>) -> bool {
         "because" | "ticket" | "owner" | "allow" | "deny" | "mode" | "until" | "except" | "via" | "on" | "only" => {
             continues(i)
         }
-        _ => declaration_shape(i),
+        _ => {
+            let next = i.skip();
+            let goes_on = matches!(next.kind(0), Some(Kind::Word | Kind::Text)) && !clause(next) && next.same_line();
+            declaration_shape(i) || (goes_on && declaration(i))
+        }
     }
 }
 

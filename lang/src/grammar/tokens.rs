@@ -98,14 +98,17 @@ impl<'a> Tokens<'a> {
         self.at
     }
 
-    /// Records an error, unless it only repeats that an unknown character stands there.
+    /// Records an error, unless it only repeats that something is wrong with a token: an
+    /// unknown character beside it, or what the parser inside has said about it already.
     pub(crate) fn report(self, error: SyntaxError) {
         let span = error.span();
         let unknown = self.source.unknown;
         let first = unknown.partition_point(|bad| bad.end < span.start);
         let touches = unknown.get(first).is_some_and(|bad| bad.start <= span.end);
-        if !touches {
-            self.source.errors.borrow_mut().push(error);
+        let mut errors = self.source.errors.borrow_mut();
+        let repeats = !span.is_empty() && errors.last().is_some_and(|last| last.span() == span);
+        if !touches && !repeats {
+            errors.push(error);
         }
     }
 }

@@ -15,8 +15,7 @@ use crate::span::{Span, Spanned, Value};
 use crate::value::{self, Prefix};
 
 /// The words that cannot name a workload set.
-pub(crate) const RESERVED: [&str; 9] =
-    ["all", "pods", "address", "except", "only", "allow", "deny", "can", "cannot"];
+pub(crate) const RESERVED: [&str; 9] = ["all", "pods", "address", "except", "only", "allow", "deny", "can", "cannot"];
 
 impl Term for WorkloadTerm {
     const WHAT: &'static str = "a set of workloads";
@@ -43,7 +42,7 @@ impl Term for WorkloadTerm {
             "all" => true,
             "pods" => i.kind(1) == Some(Kind::ParenOpen) || matches!(i.text(1), "in" | "as"),
             "address" => value::looks_like_address(i.text(1)),
-            _ => false,
+            text => value::looks_like_address(text),
         }
     }
 }
@@ -91,7 +90,8 @@ pub(crate) fn once(i: Tokens<'_>, what: &'static str, seen: &mut Option<Span>, s
 /// meant, so an empty name stands for it.
 fn namespace(i: Tokens<'_>) -> Res<'_, Option<Namespace>> {
     const HELP: &str = "write `in namespace NAME` or `in namespaces(SELECTOR)`";
-    let (rest, word) = expect(one_of(&["namespace", "namespaces"], "`namespace` or `namespaces`", "a set", HELP)).parse(i)?;
+    let (rest, word) =
+        expect(one_of(&["namespace", "namespaces"], "`namespace` or `namespaces`", "a set", HELP)).parse(i)?;
     match word {
         Some("namespaces") => {
             let (rest, found) = expect(cut(selector)).parse(rest)?;
