@@ -4,9 +4,17 @@
 //! wrong with them. Never touches the disk, the clock, the network or the terminal; never renders a diagnostic.
 
 pub mod check;
+pub mod coverage;
 pub mod diagnostic;
+mod example;
+pub mod expiry;
 pub mod files;
+pub mod inventory;
+pub mod list;
+pub mod lower;
+pub mod names;
 pub mod source;
+mod unit;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use files::{Files, MemoryFiles, ReadError};
@@ -14,6 +22,7 @@ pub use source::{Place, Source, SourceText};
 
 use egress_ir::{Arena, Date, Inventory, Program, SourceId};
 use egress_lang::span::Span;
+use unit::Unit;
 
 /// A unit: the files given to one command.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -109,6 +118,29 @@ pub enum Kind {
 
 /// Compiles a unit: every phase goes on after errors, so that one run reports all of them.
 #[must_use]
-pub fn compile(_input: Input, _files: &dyn Files, _options: &Options<'_>) -> Compiled {
-    Compiled::default()
+pub fn compile(input: Input, files: &dyn Files, options: &Options<'_>) -> Compiled {
+    let (sources, undecoded) = source::read(input.sources);
+    let (unit, unparsed) = Unit::parse(&sources);
+    let understood = undecoded.is_empty() && unparsed.is_empty();
+    let (names, misnamed) = names::resolve(&unit, understood);
+    let (lists, unlisted) = list::load(&unit, &sources, &input.root, files);
+    let lowered = lower::lower(&unit, &sources, &names, &lists);
+    let ended = options.as_of.map(|day| expiry::check(&unit, day)).unwrap_or_default();
+
+    let unnamed = misnamed.iter().any(|error| error.severity() == Severity::Error);
+    let whole = understood && lowered.whole && !unnamed && unlisted.is_empty();
+    let program = whole.then_some(lowered.program);
+    let uncovered = program.as_ref().map(|program| coverage::check(&unit, &names, program, options.inventory));
+
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    diagnostics.extend(undecoded.into_iter().chain(unparsed).map(Diagnostic::from));
+    diagnostics.extend(misnamed.into_iter().map(Diagnostic::from));
+    diagnostics.extend(unlisted.into_iter().map(Diagnostic::from));
+    diagnostics.extend(lowered.errors.into_iter().map(Diagnostic::from));
+    diagnostics.extend(ended.into_iter().map(Diagnostic::from));
+    diagnostics.extend(uncovered.iter().flatten().map(|error| error.diagnostic(options.strict)));
+    diagnostic::sort(&mut diagnostics);
+
+    let declarations = names.declarations();
+    Compiled { program, diagnostics, lists: lists.digests, declarations, sources }
 }

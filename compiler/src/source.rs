@@ -3,7 +3,8 @@
 //! In: bytes with the paths that the user named. Out: an arena of texts, sorted by path, with line numbers by offset.
 //! Never reads a file.
 
-use egress_ir::SourceId;
+use egress_ir::{Arena, SourceId};
+use egress_lang::SyntaxError;
 use egress_lang::span::Span;
 
 /// One `.egress` file as handed to [`crate::compile`].
@@ -59,4 +60,21 @@ impl Source {
         let lines = self.line_starts.partition_point(|&start| start <= offset);
         u32::try_from(lines).unwrap_or(u32::MAX).max(1)
     }
+}
+
+/// Decodes the files and sorts them by path. A path given twice counts once, so that overlapping arguments do no harm.
+#[must_use]
+pub fn read(mut files: Vec<SourceText>) -> (Arena<SourceId, Source>, Vec<(SourceId, SyntaxError)>) {
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.dedup_by(|a, b| a.path == b.path);
+    let (mut sources, mut errors) = (Arena::default(), Vec::new());
+    for file in files {
+        let (text, error) = match egress_lang::source_text(&file.bytes) {
+            Ok(text) => (text.to_owned(), None),
+            Err(error) => (String::new(), Some(error)),
+        };
+        let source = sources.push(Source::new(file.path, text));
+        errors.extend(error.map(|error| (source, error)));
+    }
+    (sources, errors)
 }

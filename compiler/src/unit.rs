@@ -1,0 +1,97 @@
+//! The unit: the trees of all files, and walks over the sets written in them.
+//!
+//! In: decoded sources. Out: one tree a file with every syntax error, and iterators that names, lists and lowering
+//! share. Never resolves a name.
+
+use crate::diagnostic::{Diagnostic, Label};
+use crate::source::{Place, Source};
+use egress_ir::{Arena, SourceId};
+use egress_lang::SyntaxError;
+use egress_lang::ast::{Assert, DSet, File, Item, Set, SetNode, WSet};
+use egress_lang::span::Span;
+use miette::Diagnostic as _;
+
+/// The trees of all files, in the order of their paths.
+pub(crate) struct Unit {
+    pub(crate) files: Vec<(SourceId, File)>,
+}
+
+impl Unit {
+    /// Parses every file; whatever cannot be read is an error node in its tree.
+    pub(crate) fn parse(sources: &Arena<SourceId, Source>) -> (Self, Vec<(SourceId, SyntaxError)>) {
+        let mut errors = Vec::new();
+        let parse = |(id, source): (SourceId, &Source)| {
+            let parse = egress_lang::parse(&source.text);
+            errors.extend(parse.errors.into_iter().map(|error| (id, error)));
+            (id, parse.file)
+        };
+        let files = sources.iter().map(parse).collect();
+        (Self { files }, errors)
+    }
+
+    /// Every declaration with its file, by file and place.
+    pub(crate) fn items(&self) -> impl Iterator<Item = (SourceId, &Item)> {
+        self.files.iter().flat_map(|(source, file)| file.items.iter().map(|item| (*source, item)))
+    }
+}
+
+/// The terms of a set, in the order written, whatever operators join them.
+pub(crate) fn terms<'a, T>(set: &'a Set<T>, visit: &mut impl FnMut(&'a T)) {
+    match &set.node {
+        SetNode::Term(term) => visit(term),
+        SetNode::Union(sets) => sets.iter().for_each(|set| terms(set, visit)),
+        SetNode::Except { base, minus } => {
+            terms(base, visit);
+            terms(minus, visit);
+        }
+        SetNode::Group(set) => terms(set, visit),
+        SetNode::Error => {}
+    }
+}
+
+/// The workload sets written in a declaration.
+pub(crate) fn workload_sets(item: &Item) -> Vec<&WSet> {
+    match item {
+        Item::Cluster(cluster) => cluster.dns.iter().collect(),
+        Item::Workloads(workloads) => vec![&workloads.set],
+        Item::Policy(block) | Item::Guardrail(block) => vec![&block.workloads],
+        Item::Destinations(_) | Item::Ports(_) | Item::Gateway(_) | Item::Error(_) => Vec::new(),
+        Item::Assert(_) | Item::Control(_) => asserts(item).map(|assert| &assert.workloads).collect(),
+    }
+}
+
+/// The destination sets written in a declaration.
+pub(crate) fn destination_sets(item: &Item) -> Vec<&DSet> {
+    match item {
+        Item::Destinations(destinations) => vec![&destinations.set],
+        Item::Policy(block) | Item::Guardrail(block) => block.rules.iter().map(|rule| &rule.destinations).collect(),
+        Item::Cluster(_) | Item::Workloads(_) | Item::Ports(_) | Item::Gateway(_) | Item::Error(_) => Vec::new(),
+        Item::Assert(_) | Item::Control(_) => asserts(item).map(|assert| &assert.destinations).collect(),
+    }
+}
+
+/// The assertions of a declaration: its own, or those of a control.
+pub(crate) fn asserts(item: &Item) -> impl Iterator<Item = &Assert> {
+    let (one, many) = match item {
+        Item::Assert(assert) => (Some(assert), None),
+        Item::Control(control) => (None, Some(&control.asserts)),
+        _ => (None, None),
+    };
+    one.into_iter().chain(many.into_iter().flatten())
+}
+
+impl From<(SourceId, SyntaxError)> for Diagnostic {
+    fn from((source, error): (SourceId, SyntaxError)) -> Self {
+        let label = |labelled: miette::LabeledSpan| {
+            let start = u32::try_from(labelled.offset()).unwrap_or(u32::MAX);
+            let end = u32::try_from(labelled.offset().saturating_add(labelled.len())).unwrap_or(u32::MAX);
+            let text = labelled.label().unwrap_or_default().to_owned();
+            Label { source, span: Span::new(start, end), text, primary: labelled.primary() }
+        };
+        let mut labels: Vec<Label> = error.labels().map(|labels| labels.map(label).collect()).unwrap_or_default();
+        if labels.is_empty() {
+            labels.push(Label::primary(Place::new(source, error.span()), ""));
+        }
+        Self::error(error.stable_code(), error.to_string()).labels(labels).help(error.help_text())
+    }
+}
