@@ -1,6 +1,8 @@
 //! Every file of `testdata/syntax`: those in `ok/` parse and are formatted, those in `err/`
 //! are refused with the errors of the snapshot beside them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its cases has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

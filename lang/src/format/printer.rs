@@ -19,6 +19,8 @@ pub(super) struct Printer<'a> {
     column: usize,
     /// Nesting of the current entry.
     level: usize,
+    /// Parentheses open around the pen.
+    depth: usize,
     /// The comments still to be printed in the current entry: indices into `trivia`.
     comments: std::ops::Range<usize>,
     /// A comment ends the line: what follows goes on the next.
@@ -37,6 +39,7 @@ impl<'a> Printer<'a> {
             out: String::with_capacity(text.len()),
             column: 0,
             level: 0,
+            depth: 0,
             comments: 0..0,
             broken: false,
             glued: true,
@@ -64,7 +67,7 @@ impl<'a> Printer<'a> {
         let width = text.chars().count();
         let space = usize::from(!self.glued);
         if self.broken || (!self.glued && self.column + space + width > WIDTH) {
-            self.line(self.level + 1);
+            self.line(self.level + 1 + self.depth);
         } else if !self.glued {
             self.push(" ");
         }
@@ -75,15 +78,23 @@ impl<'a> Printer<'a> {
     /// Writes `text` right after the chunk before it, whatever the width.
     pub(super) fn suffix(&mut self, text: &str) {
         if self.broken {
-            self.line(self.level + 1);
+            self.line(self.level + 1 + self.depth);
         }
         self.push(text);
         self.glued = false;
     }
 
-    /// Lets the next chunk follow without a space.
-    pub(super) fn glue(&mut self) {
-        self.glued = !self.broken;
+    /// Enters parentheses, after the chunk that ends with `(`.
+    pub(super) fn open(&mut self) {
+        self.depth += 1;
+        self.glued = true;
+    }
+
+    /// Leaves the parentheses that end just before `end` in the source.
+    pub(super) fn close(&mut self, end: u32) {
+        self.flush(end.saturating_sub(1));
+        self.depth = self.depth.saturating_sub(1);
+        self.suffix(")");
     }
 
     /// Keeps `word` together with the chunk that comes next.
@@ -104,7 +115,7 @@ impl<'a> Printer<'a> {
         while let Some(comment) = self.next_comment().filter(|comment| comment.span.start < at) {
             self.comments.start += 1;
             if comment.own_line || self.broken || self.column == 0 {
-                self.line(self.level + 1);
+                self.line(self.level + 1 + self.depth);
             } else {
                 self.push("  ");
             }
@@ -177,18 +188,20 @@ impl<'a> Printer<'a> {
         between.chars().all(|c| c.is_whitespace() || c == '\u{feff}')
     }
 
-    /// Where a trial starts: what is printed after it can be measured and taken back.
+    /// Where a trial starts: what is printed after it can be measured and taken back. A trial
+    /// prints whole entries without comments.
     pub(super) fn mark(&self) -> (usize, usize) {
         (self.out.len(), self.column)
     }
 
-    /// Takes back what was printed since `mark`; whether it stood on one line within the
-    /// width, before a suffix of `more` characters.
+    /// Whether what was printed since `mark` stands on one line within the width, with room
+    /// for `more` characters.
     pub(super) fn fits(&self, mark: (usize, usize), more: usize) -> bool {
         let printed = self.out.get(mark.0..).unwrap_or_default();
         !printed.contains('\n') && self.column + more <= WIDTH
     }
 
+    /// Takes back what was printed since `mark`.
     pub(super) fn take_back(&mut self, mark: (usize, usize)) {
         self.out.truncate(mark.0);
         self.column = mark.1;

@@ -32,9 +32,9 @@ pub(super) fn set<T: Write>(p: &mut Printer<'_>, set: &Set<T>) {
         SetNode::Group(inner) => {
             p.flush(set.span.start);
             p.chunk("(");
-            p.glue();
+            p.open();
             self::set(p, inner);
-            close(p, set.span);
+            p.close(set.span.end);
         }
         // Only trees without errors are written; nothing stands for what could not be read.
         SetNode::Error => {}
@@ -55,12 +55,6 @@ pub(super) fn list<T>(p: &mut Printer<'_>, items: &[T], mut one: impl FnMut(&mut
             p.suffix(",");
         }
     }
-}
-
-/// The `)` at the end of `span`.
-fn close(p: &mut Printer<'_>, span: Span) {
-    p.flush(span.end.saturating_sub(1));
-    p.suffix(")");
 }
 
 fn port(term: &PortTerm) -> String {
@@ -131,9 +125,9 @@ fn pods(p: &mut Printer<'_>, it: &Pods) {
 pub(super) fn selector(p: &mut Printer<'_>, it: &Selector) {
     p.flush(it.span.start);
     p.suffix("(");
-    p.glue();
+    p.open();
     list(p, &it.requirements, requirement);
-    close(p, it.span);
+    p.close(it.span.end);
 }
 
 fn requirement(p: &mut Printer<'_>, it: &Requirement) {
@@ -160,12 +154,12 @@ fn requirement(p: &mut Printer<'_>, it: &Requirement) {
             p.chunk(key);
             flush_value(p);
             p.chunk(if it.operator == Operator::In { "in (" } else { "notin (" });
-            p.glue();
+            p.open();
             list(p, &it.values, |p, value| {
                 p.flush(value.span.start);
                 p.chunk(&value.node);
             });
-            close(p, it.span);
+            p.close(it.span.end);
         }
         Operator::Error => {}
     }
@@ -196,12 +190,12 @@ fn address_list(p: &mut Printer<'_>, it: &List, span: Span) {
     }
     p.flush(it.filters.first().map_or(span.end, |filter| filter.key.span.start));
     p.chunk("(");
-    p.glue();
+    p.open();
     list(p, &it.filters, |p, filter| {
         p.flush(filter.value.span.start);
         p.chunk(&format!("{}={}", filter.key.node, bare_or_quoted(&filter.value.node)));
     });
-    close(p, span);
+    p.close(span.end);
 }
 
 /// A host as people write it: in its own script, where that reads back as the same name.

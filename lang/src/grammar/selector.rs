@@ -96,8 +96,11 @@ fn absent(i: Tokens<'_>) -> Res<'_, Requirement> {
 fn present(i: Tokens<'_>) -> Res<'_, Requirement> {
     let (rest, key) = word("a label key", KEY_HELP).parse(i)?;
     let good_key = check_key(rest, key);
-    let (rest, operator, values) =
-        if ends(rest) || !rest.same_line() { (rest, Operator::Exists, Vec::new()) } else { comparison(rest)? };
+    let compares = rest.is(Kind::Operator) || matches!(rest.word(), "in" | "notin");
+    // A word on the next line is no operator gone wrong: the selector was not closed.
+    let elsewhere = !compares && !rest.same_line();
+    let (rest, (operator, values)) =
+        if ends(rest) || elsewhere { (rest, (Operator::Exists, Vec::new())) } else { comparison(rest)? };
     let good_values = values.iter().filter(|value| !check_value(rest, value)).count() == 0;
     let operator = if good_key && good_values { operator } else { Operator::Error };
     let span = rest.span_from(key.span);
@@ -107,8 +110,8 @@ fn present(i: Tokens<'_>) -> Res<'_, Requirement> {
 
 type Comparison = (Operator, Vec<Spanned<String>>);
 
-fn comparison(i: Tokens<'_>) -> Result<(Tokens<'_>, Operator, Vec<Spanned<String>>), nom::Err<Stuck<'_>>> {
-    let (rest, (operator, values)) = match i.text(0) {
+fn comparison(i: Tokens<'_>) -> Res<'_, Comparison> {
+    let found = match i.text(0) {
         "=" | "==" => one_value(i.skip(), Operator::Equals)?,
         "!=" => one_value(i.skip(), Operator::NotEquals)?,
         "in" => several_values(i.skip(), Operator::In)?,
@@ -119,7 +122,7 @@ fn comparison(i: Tokens<'_>) -> Result<(Tokens<'_>, Operator, Vec<Spanned<String
         }
         _ => (i, (Operator::Exists, Vec::new())),
     };
-    Ok((rest, operator, values))
+    Ok(found)
 }
 
 /// The value after `=`; like kubectl, none is the empty value.

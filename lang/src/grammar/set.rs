@@ -90,7 +90,7 @@ fn forgotten<T: Term>(i: Tokens<'_>) -> bool {
     if !i.same_line() || !i.is(Kind::Word) || sync::ends_set(i) {
         return false;
     }
-    let keywords = sync::RULE_CLAUSES.into_iter().chain(sync::POLICY_ENTRIES);
+    let keywords = sync::RULE_CLAUSES.into_iter().chain(sync::POLICY_ENTRIES).chain(["only", "except", "cannot"]);
     let next = i.skip();
     let ends = sync::ends_set(next) || !next.same_line();
     T::certain(i) || (ends && super::name::is_name(i.word()) && closest(i.word(), keywords).is_none())
@@ -126,7 +126,12 @@ pub(crate) fn close_group<'a>(i: Tokens<'a>, what: &'static str, open: Span) -> 
         return close(i, Kind::ParenClose, what, open);
     }
     let found = Some(shorten(i.text(0)));
-    i.report(SyntaxError::Expected { what: "`,` or `)`", found, span: i.span(), help: "" });
+    i.report(SyntaxError::Expected {
+        what: "`,` or `)`",
+        found,
+        span: i.span(),
+        help: "join the parts by `,` and close with `)`",
+    });
     let rest = sync::skip_to(i, |i| i.is(Kind::ParenClose) || sync::ends_set(i));
     if rest.is(Kind::ParenClose) { rest.skip() } else { rest }
 }

@@ -100,13 +100,17 @@ impl<'a> Tokens<'a> {
 
     /// Records an error, unless it only repeats that something is wrong with a token: an
     /// unknown character beside it, or what the parser inside has said about it already.
+    /// Where several parts in a row are missing, the first is enough.
     pub(crate) fn report(self, error: SyntaxError) {
         let span = error.span();
         let unknown = self.source.unknown;
         let first = unknown.partition_point(|bad| bad.end < span.start);
         let touches = unknown.get(first).is_some_and(|bad| bad.start <= span.end);
         let mut errors = self.source.errors.borrow_mut();
-        let repeats = !span.is_empty() && errors.last().is_some_and(|last| last.span() == span);
+        let missing = |error: &SyntaxError| matches!(error, SyntaxError::Expected { found: None, .. });
+        let repeats = errors
+            .last()
+            .is_some_and(|last| last.span() == span && (!span.is_empty() || (missing(last) && missing(&error))));
         if !touches && !repeats {
             errors.push(error);
         }
