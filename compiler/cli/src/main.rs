@@ -1,2 +1,39 @@
-//! The egressc command.
-fn main() {}
+//! The `egressc` command: reads the arguments, runs one verb, ends with its exit code.
+//!
+//! In: the command line, files, standard input, the clock. Out: text and exit code. All decisions are taken in the
+//! libraries; nothing but this package (and the node agent) touches files, clocks or the terminal.
+
+mod arguments;
+mod check;
+mod clock;
+mod codes;
+mod compile;
+mod completions;
+mod diagnose;
+mod disk;
+mod exit;
+mod explain;
+mod fmt;
+mod man;
+mod progress;
+mod render;
+mod terminal;
+mod unit;
+mod write;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    let colour = arguments.color;
+    let outcome = match arguments.verb {
+        arguments::Verb::Check(check) => check::run(&check, colour),
+        arguments::Verb::Explain(explain) => explain::run(&explain, colour),
+        arguments::Verb::Compile(compile) => compile::run(&compile, colour),
+        arguments::Verb::Fmt(fmt) => fmt::run(&fmt, colour),
+        arguments::Verb::Completions(completions) => completions::run(&completions),
+        arguments::Verb::Man(man) => man::run(&man),
+    };
+    outcome.unwrap_or_else(|failure| failure.report()).into()
+}

@@ -1,0 +1,4 @@
+//! The table of pages.
+
+/// Each code with its page, sorted by code.
+pub(super) const PAGES: &[(&str, &str)] = &[];
