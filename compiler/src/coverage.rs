@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 /// How many pods of a namespace are named.
 const MOST_NAMED: usize = 5;
 
+/// Why a pod that matches does not count.
+const ON_HOST: &str = "but on its node's network, where it cannot be told from the node";
+
 /// Something that is not covered.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CoverageError {
@@ -46,7 +49,7 @@ pub enum CoverageError {
         named: Vec<String>,
     },
     /// A declared set with members that no policy governs.
-    #[error("no policy governs all of the workloads `{name}`: not `{example}`")]
+    #[error("some of the workloads `{name}` are governed by no policy, such as `{example}`")]
     Declared {
         /// Its name.
         name: String,
@@ -165,7 +168,7 @@ fn place(source: SourceId, span: Span) -> Place {
 
 type WrittenOut<'a> = (String, bool, &'a WSet, Option<WorkloadSetId>);
 
-/// The set of a block or of the cluster's resolver, unless it is only the name of a declared one.
+/// The set of a block or of the cluster's resolver, unless it is only names: those have been judged where declared.
 fn written_out<'a>(
     item: &'a Item,
     blocks: &BTreeMap<&str, WorkloadSetId>,
@@ -185,8 +188,16 @@ fn written_out<'a>(
         | Item::Control(_)
         | Item::Error(_) => return None,
     };
-    let named = matches!(set.node, SetNode::Term(WorkloadTerm::Name(_)));
-    (!named).then_some((what, one, set, id))
+    (!only_names(set)).then_some((what, one, set, id))
+}
+
+fn only_names(set: &WSet) -> bool {
+    match &set.node {
+        SetNode::Term(WorkloadTerm::Name(_)) => true,
+        SetNode::Union(sets) => sets.iter().all(only_names),
+        SetNode::Group(set) => only_names(set),
+        SetNode::Term(_) | SetNode::Except { .. } | SetNode::Error => false,
+    }
 }
 
 impl CoverageError {
@@ -210,10 +221,8 @@ impl CoverageError {
                     .help("compare the selector with the labels in the cluster, or take a newer inventory");
                 match on_host {
                     0 => diagnostic,
-                    n => diagnostic.fact(format!(
-                        "{} on the node's network match, but cannot be told from their node",
-                        counted(*n)
-                    )),
+                    1 => diagnostic.fact(format!("{} matches, {ON_HOST}", counted(1))),
+                    n => diagnostic.fact(format!("{} match, {ON_HOST}", counted(*n))),
                 }
             }
             Self::Pods { .. } => Diagnostic::new(self.code(), ungoverned, self.to_string())

@@ -21,13 +21,13 @@ impl Subject {
 }
 
 impl fmt::Display for Subject {
-    /// As `Pod shop/checkout`.
+    /// As "Pod `shop/checkout`".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.kind.is_empty() { "object" } else { &self.kind })?;
-        match (&self.namespace, &self.name) {
-            (Some(namespace), Some(name)) => write!(f, " {namespace}/{name}"),
-            (None, Some(name)) => write!(f, " {name}"),
-            (Some(namespace), None) => write!(f, " without a name in namespace {namespace}"),
+        f.write_str(if self.kind.is_empty() { "an object" } else { &self.kind })?;
+        match (&self.namespace, self.name.as_deref().filter(|name| !name.is_empty())) {
+            (Some(namespace), Some(name)) => write!(f, " `{namespace}/{name}`"),
+            (None, Some(name)) => write!(f, " `{name}`"),
+            (Some(namespace), None) => write!(f, " without a name in namespace `{namespace}`"),
             (None, None) => Ok(()),
         }
     }
@@ -43,17 +43,17 @@ pub enum InventoryError {
         reason: String,
     },
     /// An object that lacks something, or holds something that cannot be.
-    #[error("`{subject}` of the inventory is malformed at `{path}`: {reason}")]
+    #[error("{subject} of the inventory is malformed{}: {reason}", at(path))]
     Malformed {
         /// The object.
         subject: Subject,
-        /// The part of the document, as `items[3].status.podIPs[0].ip`.
+        /// The part of the document, as `items[3].status.podIPs[0].ip`; empty for the whole.
         path: String,
         /// What is wrong with it.
         reason: String,
     },
     /// Two objects of one kind, namespace and name.
-    #[error("`{subject}` is in the inventory {count} times")]
+    #[error("{subject} is in the inventory {count} times")]
     Duplicate {
         /// The object.
         subject: Subject,
@@ -80,11 +80,25 @@ pub enum InventoryError {
     },
 }
 
-/// The reason without the position, which counts within one object and would mislead.
+fn at(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(" at `{path}`") }
+}
+
+/// The reason without the position, which counts within one object and would mislead, and in the words of JSON.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
-    text.get(..end).unwrap_or(&text).to_owned()
+    let text = text.get(..end).unwrap_or(&text);
+    let text = text
+        .split_once("expected struct ")
+        .map_or_else(|| text.to_owned(), |(found, _)| format!("{found}expected an object"));
+    let words = [
+        ("type: map", "type: object"),
+        ("type: sequence", "type: array"),
+        ("a map", "an object"),
+        ("a sequence", "an array"),
+    ];
+    words.iter().fold(text, |text, (serde, json)| text.replace(serde, json))
 }
 
 impl InventoryError {

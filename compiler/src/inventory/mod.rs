@@ -61,8 +61,16 @@ struct Head<'j> {
     items: Option<&'j RawValue>,
 }
 
+/// Reads the head of an object; serde would take an array for one as well.
+fn head(value: &RawValue) -> Result<Head<'_>, (String, String)> {
+    match value.get().starts_with('{') {
+        true => typed(value.get()),
+        false => Err((String::new(), "it is not an object".to_owned())),
+    }
+}
+
 fn document(value: &RawValue, merge: &mut Merge) {
-    let head: Head<'_> = match typed(value.get()) {
+    let head = match head(value) {
         Ok(head) => head,
         Err((path, reason)) => return merge.error(malformed(Subject::default(), path, reason)),
     };
@@ -85,7 +93,7 @@ fn list(kind: &str, items: &RawValue, merge: &mut Merge) {
     let implied = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
     for (n, item) in items.into_iter().enumerate() {
         let at = format!("items[{n}]");
-        match typed::<Head<'_>>(item.get()) {
+        match head(item) {
             Err((path, reason)) => merge.error(malformed(Subject::default(), join(&at, &path), reason)),
             Ok(head) => match head.kind.as_deref().or(implied) {
                 Some(kind) => object(kind, item, at, merge),

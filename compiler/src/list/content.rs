@@ -8,6 +8,7 @@ use egress_ir::AddressSet;
 use egress_lang::value::{AddressOrRange, Fault};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -33,8 +34,8 @@ pub enum Problem {
         count: usize,
         /// The first of them.
         first: Vec<BadEntry>,
-        /// The places of the others, such as `line 12`.
-        others: Vec<String>,
+        /// The places of the others.
+        others: Vec<EntryPlace>,
     },
     /// It starts like JSON and is not.
     #[error("it is not JSON: {reason}")]
@@ -53,25 +54,48 @@ pub enum Problem {
 /// One wrong entry of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadEntry {
-    /// Where it stands: `line 12`, or the path within JSON such as `prefixes[3].ip_prefix`.
-    pub place: String,
+    /// Where it stands.
+    pub place: EntryPlace,
     /// What is wrong with it.
     pub message: String,
     /// What would be right, where that can be said.
     pub help: Option<String>,
 }
 
-/// Collects entries and faults of one file.
+/// Where an entry stands in its file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EntryPlace {
+    /// A line, counted from 1.
+    Line(usize),
+    /// A path within JSON, such as `prefixes[3].ip_prefix`.
+    Path(String),
+}
+
+impl fmt::Display for EntryPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Path(path) => f.write_str(path),
+        }
+    }
+}
+
+/// Collects the faults of one file.
 #[derive(Default)]
 pub(super) struct Faults {
     count: usize,
     first: Vec<BadEntry>,
-    others: Vec<String>,
+    others: Vec<EntryPlace>,
 }
 
 impl Faults {
     /// Notes a wrong entry.
-    pub(super) fn push(&mut self, place: impl FnOnce() -> String, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn push(
+        &mut self,
+        place: impl FnOnce() -> EntryPlace,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         self.count += 1;
         if self.first.len() < MOST_DETAILS {
             self.first.push(BadEntry { place: place(), message: message.into(), help });
@@ -81,7 +105,7 @@ impl Faults {
     }
 
     /// Notes a value that was refused.
-    pub(super) fn fault(&mut self, place: impl FnOnce() -> String, fault: &Fault) {
+    pub(super) fn fault(&mut self, place: impl FnOnce() -> EntryPlace, fault: &Fault) {
         self.push(place, fault.to_string(), Some(fault.help().into_owned()));
     }
 

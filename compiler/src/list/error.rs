@@ -1,6 +1,6 @@
 //! What can be wrong with lists.
 
-use super::content::{BadEntry, FilterFault, Problem};
+use super::content::{BadEntry, EntryPlace, FilterFault, Problem};
 use crate::diagnostic::{Diagnostic, Label};
 use crate::files::ReadError;
 use crate::source::Place;
@@ -165,19 +165,44 @@ const fn content_help(problem: &Problem) -> &'static str {
     }
 }
 
-fn entry_notes(first: &[BadEntry], others: &[String]) -> Vec<String> {
+fn entry_notes(first: &[BadEntry], others: &[EntryPlace]) -> Vec<String> {
     let shown = first.iter().map(|entry| match &entry.help {
         Some(help) => format!("{}: {}; {help}", entry.place, entry.message),
         None => format!("{}: {}", entry.place, entry.message),
     });
     let mut notes: Vec<String> = shown.collect();
     if !others.is_empty() {
-        let named: Vec<&str> = others.iter().take(MOST_PLACES).map(String::as_str).collect();
-        let rest = others.len() - named.len();
-        let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-        notes.push(format!("also wrong: {}{rest}", named.join(", ")));
+        notes.push(format!("also wrong: {}", some_of(&together(others), MOST_PLACES)));
     }
     notes
+}
+
+/// Places in words, lines that follow each other taken together.
+fn together(places: &[EntryPlace]) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut run: Option<(usize, usize)> = None;
+    for place in places {
+        match (place, run) {
+            (EntryPlace::Line(line), Some((start, end))) if *line == end + 1 => run = Some((start, *line)),
+            (EntryPlace::Line(line), _) => {
+                words.extend(run.map(lines));
+                run = Some((*line, *line));
+            }
+            (EntryPlace::Path(path), _) => words.push(path.clone()),
+        }
+    }
+    words.extend(run.map(lines));
+    words
+}
+
+fn lines((start, end): (usize, usize)) -> String {
+    if start == end { format!("line {start}") } else { format!("lines {start}–{end}") }
+}
+
+fn some_of(all: &[String], most: usize) -> String {
+    let named = all.get(..most).unwrap_or(all).join(", ");
+    let rest = all.len().saturating_sub(most);
+    if rest == 0 { named } else { format!("{named} and {rest} more") }
 }
 
 fn suggestion(written: &str, known: &[String], what: &str) -> String {
@@ -190,10 +215,8 @@ fn suggestion(written: &str, known: &[String], what: &str) -> String {
     if let Some(meant) = same.or_else(near) {
         return format!("did you mean `{meant}`?");
     }
-    let quoted: Vec<String> = known.iter().take(MOST_VALUES).map(|known| format!("`{known}`")).collect();
-    let rest = known.len() - quoted.len();
-    let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    format!("its {what} are {}{rest}", quoted.join(", "))
+    let quoted: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
+    format!("its {what} are {}", some_of(&quoted, MOST_VALUES))
 }
 
 impl From<ListError> for Diagnostic {

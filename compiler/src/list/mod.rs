@@ -9,7 +9,7 @@ mod path;
 mod plain;
 mod published;
 
-pub use content::{BadEntry, Problem};
+pub use content::{BadEntry, EntryPlace, Problem};
 pub use error::ListError;
 
 use crate::ListDigest;

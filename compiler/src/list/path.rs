@@ -3,10 +3,10 @@
 //! All is done by text: `..` takes back the part before it. Symbolic links are the file reader's to refuse.
 
 /// The path of a list relative to the root folder: parts joined by `/`, none empty, `.` or `..`. Nothing when it is
-/// absolute, leaves the root, or names no file. `from` is the file that names the list, `-` for standard input, which
+/// absolute, leaves the root, or is the root. `from` is the file that names the list, `-` for standard input, which
 /// stands in the root.
 pub(super) fn resolve(root: &str, from: &str, list: &str) -> Option<String> {
-    if list.is_empty() || list.starts_with('/') || list.ends_with('/') {
+    if list.is_empty() || list.starts_with('/') {
         return None;
     }
     let folder = match from.rsplit_once('/') {
@@ -63,7 +63,7 @@ mod tests {
             (".", "shop.egress", "/etc/passwd", None),
             (".", "/tmp/shop.egress", "a.txt", None),
             (".", "shop.egress", "lists/..", None),
-            (".", "shop.egress", "lists/", None),
+            (".", "shop.egress", "lists/", Some("lists")),
             (".", "shop.egress", "", None),
         ];
         for (root, from, list, expected) in cases {

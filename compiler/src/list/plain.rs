@@ -1,6 +1,6 @@
 //! Plain text lists: an address, prefix or range a line, with comments from `#` or `;` to the end of the line.
 
-use super::content::{Content, Faults};
+use super::content::{Content, EntryPlace, Faults};
 use egress_lang::value::address_or_range;
 
 /// No address or range is longer; longer text is cut before it is shown.
@@ -9,7 +9,7 @@ const LONGEST: usize = 100;
 /// Reads every line; the wrong ones are all noted.
 pub(super) fn read(bytes: &[u8], content: &mut Content, faults: &mut Faults) {
     for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let place = || format!("line {}", number + 1);
+        let place = || EntryPlace::Line(number + 1);
         let before = line.split(|byte| matches!(byte, b'#' | b';')).next().unwrap_or(line);
         let entry = before.trim_ascii();
         if entry.is_empty() {

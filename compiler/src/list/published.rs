@@ -9,7 +9,7 @@
 //!
 //! Every plain value beside a prefix can be filtered by, so a field that a publisher adds needs no change here.
 
-use super::content::{Content, Faults, Problem};
+use super::content::{Content, EntryPlace, Faults, Problem};
 use egress_lang::value::address_or_range;
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -55,7 +55,7 @@ fn holds_prefixes(entries: &[Value]) -> bool {
 fn prefix_objects(key: &str, entries: &[Value], content: &mut Content, faults: &mut Faults) {
     for (n, entry) in entries.iter().enumerate() {
         let Some(object) = entry.as_object() else {
-            faults.push(|| format!("{key}[{n}]"), "it is not an object", None);
+            faults.push(|| path(format!("{key}[{n}]")), "it is not an object", None);
             continue;
         };
         let fields = content.describe(plain_fields(object));
@@ -63,11 +63,11 @@ fn prefix_objects(key: &str, entries: &[Value], content: &mut Content, faults: &
         for field in PREFIX_FIELDS {
             if let Some(value) = object.get(field) {
                 found = true;
-                one(|| format!("{key}[{n}].{field}"), value, &fields, content, faults);
+                one(|| path(format!("{key}[{n}].{field}")), value, &fields, content, faults);
             }
         }
         if !found {
-            faults.push(|| format!("{key}[{n}]"), "it has no prefix", None);
+            faults.push(|| path(format!("{key}[{n}]")), "it has no prefix", None);
         }
     }
 }
@@ -76,11 +76,11 @@ fn prefix_objects(key: &str, entries: &[Value], content: &mut Content, faults: &
 fn service_tag(n: usize, tag: &Value, content: &mut Content, faults: &mut Faults) {
     let properties = tag.get("properties").and_then(Value::as_object);
     let Some((tag, properties)) = tag.as_object().zip(properties) else {
-        faults.push(|| format!("values[{n}].properties"), "it is not an object", None);
+        faults.push(|| path(format!("values[{n}].properties")), "it is not an object", None);
         return;
     };
     let Some((_, prefixes)) = array(properties, "addressPrefixes") else {
-        faults.push(|| format!("values[{n}].properties.addressPrefixes"), "it is not an array", None);
+        faults.push(|| path(format!("values[{n}].properties.addressPrefixes")), "it is not an array", None);
         return;
     };
     let fields: Vec<(&str, String)> = plain_fields(tag).into_iter().chain(plain_fields(properties)).collect();
@@ -107,14 +107,18 @@ fn plain_text(value: &Value) -> Option<String> {
     }
 }
 
-fn strings(path: &str, entries: &[Value], fields: &Range<usize>, content: &mut Content, faults: &mut Faults) {
+fn path(text: String) -> EntryPlace {
+    EntryPlace::Path(text)
+}
+
+fn strings(at: &str, entries: &[Value], fields: &Range<usize>, content: &mut Content, faults: &mut Faults) {
     for (n, entry) in entries.iter().enumerate() {
-        one(|| format!("{path}[{n}]"), entry, fields, content, faults);
+        one(|| path(format!("{at}[{n}]")), entry, fields, content, faults);
     }
 }
 
 fn one(
-    place: impl FnOnce() -> String,
+    place: impl FnOnce() -> EntryPlace,
     value: &Value,
     fields: &Range<usize>,
     content: &mut Content,

@@ -7,7 +7,7 @@ use crate::source::Place;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LowerError {
     /// `except` with a host on one of its sides.
-    #[error("`{text}` cannot be {} in an `except`", if *.subtracted { "taken away" } else { "the base" })]
+    #[error("`{text}` {} a host, {}", if text.starts_with("host ") { "is" } else { "holds" }, subtraction(*.subtracted))]
     HostExcept {
         /// The host, or the name of the set that holds one.
         text: String,
@@ -36,6 +36,10 @@ pub enum LowerError {
     },
 }
 
+const fn subtraction(subtracted: bool) -> &'static str {
+    if subtracted { "which cannot be subtracted" } else { "from which nothing can be subtracted" }
+}
+
 impl LowerError {
     /// The stable code.
     #[must_use]
@@ -59,7 +63,7 @@ impl LowerError {
     const fn help(&self) -> &'static str {
         match self {
             Self::HostExcept { .. } => {
-                "addresses and names are independent, so nothing can be subtracted: write a `deny` rule, which always wins"
+                "a name may resolve to any address, so their difference has no meaning: write a `deny` rule, which always wins"
             }
             Self::WorkloadInside { .. } => {
                 "pods are selected with `pods(…)`; `address` is for sources outside of Kubernetes"

@@ -177,7 +177,8 @@ impl<'a> Sets<'a> {
             SetNode::Term(term) => self.destination_term(source, term, into).is_some(),
             SetNode::Union(sets) => {
                 // Every part is visited, also after one that was not understood: each may hold an error of its own.
-                sets.iter().fold(true, |known, set| self.destination_parts(source, set, into) && known)
+                let lost = sets.iter().filter(|set| !self.destination_parts(source, set, into)).count();
+                lost == 0
             }
             SetNode::Except { base, minus } => self.difference(source, base, minus, into),
             SetNode::Group(set) => self.destination_parts(source, set, into),

@@ -83,9 +83,20 @@ pub(crate) fn resolve(unit: &Unit, whole: bool) -> (Names<'_>, Vec<NameError>) {
     names.order = order;
     errors.extend(cycles);
     if whole {
-        errors.extend(graph::unused(&names));
+        let unused = graph::unused(&names).into_iter().filter(|unused| !meant(unused, &errors)).collect::<Vec<_>>();
+        errors.extend(unused);
     }
     (names, errors)
+}
+
+/// Whether an unused name is one that a misspelled use was meant for.
+fn meant(unused: &NameError, errors: &[NameError]) -> bool {
+    let NameError::Unused { kind: of, name: declared, .. } = unused else { return false };
+    let names_it = |error: &NameError| match error {
+        NameError::Unknown { kind, meant, .. } => kind == of && meant.as_ref() == Some(declared),
+        _ => false,
+    };
+    errors.iter().any(names_it)
 }
 
 /// Finds the declaration of every name in use; the unknown ones are errors.
