@@ -3,6 +3,7 @@
 use super::printer::Printer;
 use super::terms::{list, ports, selector, set, shown};
 use crate::ast::{Assert, Claim, Cluster, Control, File, Gateway, Item, Name, Policy, Rule, Verdict};
+use crate::lexer::Comment;
 use crate::span::{Span, Spanned, Value};
 use crate::string::quote;
 use crate::value::Prefix;
@@ -34,11 +35,14 @@ pub(super) fn file(p: &mut Printer<'_>, file: &File) {
 fn body(p: &mut Printer<'_>, entries: Vec<Entry<'_>>, start: u32, end: u32) {
     let mut owned = Vec::with_capacity(entries.len());
     let mut next = p.comment_at(start);
-    for entry in entries {
+    let mut entries = entries.into_iter().peekable();
+    while let Some(entry) = entries.next() {
         let first = next;
         next = p.comment_at(entry.span.end);
         // The comment behind an entry, on its last line, is its own.
-        if p.comment(next).is_some_and(|comment| comment.span.start < end && p.one_line(entry.span.end, comment)) {
+        let limit = entries.peek().map_or(end, |after| after.span.start);
+        let behind = |comment: Comment| comment.span.start < limit && p.one_line(entry.span.end, comment);
+        if p.comment(next).is_some_and(behind) {
             next += 1;
         }
         owned.push((entry, first..next));
@@ -270,8 +274,9 @@ fn policy(p: &mut Printer<'_>, it: &Policy, keyword: &str) {
     }
     if let Some(span) = it.audit {
         entries.push(Entry::new(span, 2, move |p: &mut Printer<'_>| {
+            p.lead("mode");
             p.flush(span.end.saturating_sub(1));
-            p.chunk("mode audit");
+            p.chunk("audit");
         }));
     }
     entries.extend(it.rules.iter().map(|it| Entry::new(it.span, 3, move |p: &mut Printer<'_>| rule(p, it))));

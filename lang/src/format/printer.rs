@@ -114,6 +114,10 @@ impl<'a> Printer<'a> {
     pub(super) fn flush(&mut self, at: u32) {
         while let Some(comment) = self.next_comment().filter(|comment| comment.span.start < at) {
             self.comments.start += 1;
+            if !self.lead.is_empty() {
+                let lead = std::mem::take(&mut self.lead);
+                self.chunk(&lead);
+            }
             if comment.own_line || self.broken || self.column == 0 {
                 self.line(self.level + 1 + self.depth);
             } else {

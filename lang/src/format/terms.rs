@@ -87,8 +87,9 @@ impl Write for WorkloadTerm {
             Self::Name(name) => p.chunk(&name.text),
             Self::Pods(it) => pods(p, it),
             Self::Address(prefix) => {
+                p.lead("address");
                 p.flush(prefix.span.start);
-                p.chunk(&format!("address {}", shown(prefix.node)));
+                p.chunk(&shown(prefix.node));
             }
         }
     }
@@ -172,8 +173,9 @@ impl Write for DestinationTerm {
             Self::Prefix(prefix) => p.chunk(&shown(prefix.node)),
             Self::Range(range) => p.chunk(&shown(range.node)),
             Self::Host(host) => {
+                p.lead("host");
                 p.flush(host.span.start);
-                p.chunk(&format!("host {}", host.node.as_ref().map(host_text).unwrap_or_default()));
+                p.chunk(&host.node.as_ref().map(host_text).unwrap_or_default());
             }
             Self::List(list) => address_list(p, list, span),
             Self::World => p.chunk("world"),
@@ -183,12 +185,13 @@ impl Write for DestinationTerm {
 }
 
 fn address_list(p: &mut Printer<'_>, it: &List, span: Span) {
+    p.lead("list");
     p.flush(it.path.span.start);
-    p.chunk(&format!("list {}", quote(&it.path.node)));
+    p.chunk(&quote(&it.path.node));
     if it.filters.is_empty() {
         return;
     }
-    p.flush(it.filters.first().map_or(span.end, |filter| filter.key.span.start));
+    p.flush(it.filters.first().map_or(span.end, |filter| filter.value.span.start));
     p.chunk("(");
     p.open();
     list(p, &it.filters, |p, filter| {

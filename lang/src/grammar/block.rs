@@ -182,8 +182,12 @@ fn address_comma(i: Tokens<'_>) -> Res<'_, ()> {
     if !i.same_line() || !values::looks_like_address(i.word()) {
         return Err(nom::Err::Error(Stuck::new(i, "`,`", "")));
     }
-    let found = Some(shorten(i.text(0)));
-    i.report(SyntaxError::Expected { what: "`,`", found, span: i.span(), help: "addresses are joined by `,`" });
+    i.report(SyntaxError::Expected {
+        what: "`,`",
+        found: None,
+        span: i.after_last(),
+        help: "addresses are joined by `,`",
+    });
     Ok((i, ()))
 }
 

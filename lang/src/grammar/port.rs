@@ -4,7 +4,7 @@ use nom::Parser;
 use nom::combinator::cut;
 use nom::multi::separated_list1;
 
-use super::base::{Res, Stuck, recover, shorten};
+use super::base::{Res, Stuck, recover};
 use super::tokens::Tokens;
 use super::{name, sync};
 use crate::ast::{PSet, PortTerm};
@@ -33,8 +33,7 @@ fn comma(i: Tokens<'_>) -> Res<'_, ()> {
     if !i.same_line() || !i.is(Kind::Word) || !value::looks_like_port(i.word()) {
         return Err(nom::Err::Error(Stuck::new(i, "`,`", "")));
     }
-    let found = Some(shorten(i.text(0)));
-    i.report(SyntaxError::Expected { what: "`,`", found, span: i.span(), help: "ports are joined by `,`" });
+    i.report(SyntaxError::Expected { what: "`,`", found: None, span: i.after_last(), help: "ports are joined by `,`" });
     Ok((i, ()))
 }
 

@@ -62,9 +62,8 @@ fn comma(i: Tokens<'_>) -> Res<'_, ()> {
     if !forgotten || !i.same_line() || ends(i) {
         return Err(nom::Err::Error(Stuck::new(i, "`,`", "")));
     }
-    let found = Some(shorten(i.text(0)));
     let help = "the requirements of a selector are joined by `,`";
-    i.report(SyntaxError::Expected { what: "`,` or `)`", found, span: i.span(), help });
+    i.report(SyntaxError::Expected { what: "`,`", found: None, span: i.after_last(), help });
     Ok((i, ()))
 }
 

@@ -81,8 +81,7 @@ fn comma<T: Term>(i: Tokens<'_>) -> Res<'_, ()> {
     if !forgotten::<T>(i) {
         return Err(nom::Err::Error(Stuck::new(i, "`,`", "")));
     }
-    let found = Some(shorten(i.text(0)));
-    i.report(SyntaxError::Expected { what: "`,`", found, span: i.span(), help: "sets are joined by `,`" });
+    i.report(SyntaxError::Expected { what: "`,`", found: None, span: i.after_last(), help: "sets are joined by `,`" });
     Ok((i, ()))
 }
 
@@ -92,6 +91,10 @@ fn forgotten<T: Term>(i: Tokens<'_>) -> bool {
     }
     let keywords = sync::RULE_CLAUSES.into_iter().chain(sync::POLICY_ENTRIES).chain(["only", "except", "cannot"]);
     let next = i.skip();
+    if crate::value::looks_like_address(next.word()) && !T::certain(i) {
+        // After the `dns` of a cluster, its next entry.
+        return false;
+    }
     let ends = sync::ends_set(next) || !next.same_line();
     T::certain(i) || (ends && super::name::is_name(i.word()) && closest(i.word(), keywords).is_none())
 }

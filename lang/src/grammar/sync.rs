@@ -25,13 +25,16 @@ pub(crate) fn declaration_shape(i: Tokens<'_>) -> bool {
         "cluster" | "gateway" | "policy" | "guardrail" => third == Some(Kind::BraceOpen),
         "workloads" | "destinations" | "ports" => third == Some(Kind::Operator),
         "control" => i.kind(1) == Some(Kind::Text),
-        "assert" => {
-            named
-                && (i.text(1) == "only"
-                    || matches!(i.text(2), "can" | "cannot" | "can't" | "in" | "as" | "except" | "(" | ","))
-        }
+        "assert" => assertion_shape(i),
         _ => false,
     }
+}
+
+/// Whether the word `assert` at `i` is followed by what an assertion starts with.
+fn assertion_shape(i: Tokens<'_>) -> bool {
+    let second = matches!(i.text(1), "only" | "all" | "pods" | "address" | "(");
+    let named = i.kind(1) == Some(Kind::Word);
+    second || (named && matches!(i.text(2), "can" | "cannot" | "except" | ","))
 }
 
 /// Whether a declaration probably starts here: by its shape, or as a keyword that begins
@@ -80,12 +83,18 @@ pub(crate) fn ends_set_here(i: Tokens<'_>) -> bool {
         "because" | "ticket" | "owner" | "allow" | "deny" | "mode" | "until" | "except" | "via" | "on" | "only" => {
             continues(i)
         }
-        _ => {
-            let next = i.skip();
-            let goes_on = matches!(next.kind(0), Some(Kind::Word | Kind::Text)) && !clause(next) && next.same_line();
-            declaration_shape(i) || (goes_on && declaration(i))
-        }
+        _ => declaration_shape(i) || (declaration(i) && named_next(i.skip())),
     }
+}
+
+/// Whether a plain name stands here on the line of the keyword before, so that the keyword
+/// is no name itself: nothing valid goes on like that.
+fn named_next(i: Tokens<'_>) -> bool {
+    const CLUSTER: [&str; 4] = ["pods", "services", "nodes", "dns"];
+    const CLAIMS: [&str; 4] = ["can", "cannot", "except", "only"];
+    let word = i.word();
+    let known = [&CLUSTER[..], &CLAIMS, &RULE_CLAUSES, &POLICY_ENTRIES, &DECLARATIONS];
+    i.same_line() && !word.is_empty() && !known.iter().any(|words| words.contains(&word))
 }
 
 /// Whether a set ends here, for certain.

@@ -99,7 +99,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// Records an error, unless it only repeats that something is wrong with a token: an
-    /// unknown character beside it, or what the parser inside has said about it already.
+    /// unknown character beside it, or that it is not what was expected.
     /// Where several parts in a row are missing, the first is enough.
     pub(crate) fn report(self, error: SyntaxError) {
         let span = error.span();
@@ -108,9 +108,10 @@ impl<'a> Tokens<'a> {
         let touches = unknown.get(first).is_some_and(|bad| bad.start <= span.end);
         let mut errors = self.source.errors.borrow_mut();
         let missing = |error: &SyntaxError| matches!(error, SyntaxError::Expected { found: None, .. });
-        let repeats = errors
-            .last()
-            .is_some_and(|last| last.span() == span && (!span.is_empty() || (missing(last) && missing(&error))));
+        let structural = matches!(error, SyntaxError::Expected { .. } | SyntaxError::Keyword { .. });
+        let repeats = errors.last().is_some_and(|last| {
+            last.span() == span && structural && (!span.is_empty() || (missing(last) && missing(&error)))
+        });
         if !touches && !repeats {
             errors.push(error);
         }
