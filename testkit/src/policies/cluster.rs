@@ -78,6 +78,11 @@ pub fn generate_inventory(seed: u64, shape: &PolicyShape) -> String {
         let (namespace, name) = (namespace.clone(), application.name.clone());
         inventory.services.push(Service { namespace, name, addresses: vec![cluster_address.into()], selector });
     }
+    inventory.namespaces.insert("kube-system".to_owned(), Labels::new());
+    for _ in 0..2 {
+        address += 1;
+        inventory.pods.push(resolver(&mut rng, address, &inventory.nodes));
+    }
     kubernetes::to_json(&inventory)
 }
 
@@ -100,6 +105,14 @@ fn pod(rng: &mut Rng, app: &Application, namespace: &Labels, hash: &str, number:
         addresses.push(Ipv6Addr::from_bits(bits).into());
     }
     RunningPod { identity, addresses, node: rng.choose(nodes).map(|node| node.name.clone()), host_network: false }
+}
+
+/// A pod that the cluster's `dns` names.
+fn resolver(rng: &mut Rng, number: u32, nodes: &[Node]) -> RunningPod {
+    let app = Application { name: "coredns".to_owned(), namespace: "kube-system".to_owned() };
+    let mut pod = pod(rng, &app, &Labels::new(), "5d78c9869d", number, nodes);
+    pod.identity.labels = Labels::from([("k8s-app".to_owned(), "kube-dns".to_owned())]);
+    pod
 }
 
 /// One node for about 100 pods, three at least; each gateway's zone has one.
