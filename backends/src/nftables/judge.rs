@@ -107,7 +107,7 @@ impl Ruleset {
             }
         }
         bases.sort_by_key(|(base, name, _)| (base.priority, *name));
-        let mut run = Run { ruleset: self, packet, judgement: Judgement::passing(packet.mark) };
+        let mut run = Run { ruleset: self, packet, judgement: Judgement::passing(packet.mark), priority: 0 };
         for (base, _, chain) in bases {
             run.judgement.passes = run.base_chain(chain).unwrap_or(!base.drops_by_default);
             if !run.judgement.passes {
@@ -129,6 +129,8 @@ struct Run<'r> {
     ruleset: &'r Ruleset,
     packet: &'r Packet,
     judgement: Judgement,
+    /// What `meta priority` holds; 0 when the packet comes.
+    priority: u32,
 }
 
 impl<'r> Run<'r> {
@@ -162,7 +164,7 @@ impl<'r> Run<'r> {
             match statement {
                 Statement::Match(matching) if self.matches(matching) => {}
                 Statement::Match(_) => return Verdict::Continue,
-                Statement::VerdictMap { field, map } => return self.look_up(*field, map),
+                Statement::VerdictMap { field, mask, map } => return self.look_up(*field, *mask, map),
                 Statement::Counter(name) => self.judgement.counters.extend(name.clone()),
                 Statement::Limit => {}
                 Statement::Log(log) => self.judgement.logs.push(log.clone()),
@@ -172,15 +174,16 @@ impl<'r> Run<'r> {
                     self.judgement.mark = self.judgement.mark & and | or
                 }
                 Statement::SetMark { .. } => {}
+                Statement::SetPriority(priority) => self.priority = *priority,
                 Statement::Verdict(verdict) => return verdict.clone(),
             }
         }
         Verdict::Continue
     }
 
-    fn look_up(&self, field: Field, map: &str) -> Verdict {
+    fn look_up(&self, field: Field, mask: u128, map: &str) -> Verdict {
         let elements = self.ruleset.maps.get(map).map_or(&[][..], |map| &map.elements);
-        let found = self.field(field).and_then(|value| find(elements, value));
+        let found = self.field(field).and_then(|value| find(elements, value & mask));
         found.map_or(Verdict::Continue, |element| element.verdict.clone())
     }
 
@@ -229,13 +232,24 @@ impl<'r> Run<'r> {
             // An untracked or invalid packet has no connection, so no direction and no mark.
             Field::Direction => self.tracked().then_some(packet.is_reply.into()),
             Field::Mark(mask) => self.tracked().then_some((self.judgement.mark & mask).into()),
-            Field::DestinationType => Some(if packet.destination_is_local { 2 } else { 1 }),
+            Field::DestinationType => Some(destination_type(packet)),
+            Field::Priority => Some(self.priority.into()),
             Field::Input | Field::Output => None,
         }
     }
 
     fn tracked(&self) -> bool {
         !matches!(self.packet.state, State::Untracked | State::Invalid)
+    }
+}
+
+/// As `rtnetlink` numbers route types: unicast, local, broadcast, multicast.
+fn destination_type(packet: &Packet) -> u128 {
+    match packet.destination {
+        _ if packet.destination_is_local => 2,
+        IpAddr::V4(address) if address.is_broadcast() => 3,
+        address if address.is_multicast() => 5,
+        _ => 1,
     }
 }
 

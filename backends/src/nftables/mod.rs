@@ -5,9 +5,13 @@
 //! with the emitter. Never runs `nft`, never touches files.
 
 mod decode;
+mod emit;
 pub mod judge;
 pub mod model;
+pub mod options;
 
 pub use decode::{DecodeError, TABLE, decode};
+pub use emit::emit;
 pub use judge::{Judgement, Packet, State};
 pub use model::{Hook, Ruleset};
+pub use options::{LogTarget, Options};

@@ -67,6 +67,8 @@ pub enum Statement {
     VerdictMap {
         /// What is looked up.
         field: Field,
+        /// The bits of it that count.
+        mask: u128,
         /// The map's name.
         map: String,
     },
@@ -83,6 +85,8 @@ pub enum Statement {
         /// The bits that are set afterwards.
         or: u32,
     },
+    /// `meta priority set`
+    SetPriority(u32),
     /// End the rule with a verdict.
     Verdict(Verdict),
 }
@@ -168,6 +172,8 @@ pub enum Field {
     Mark(u32),
     /// `fib daddr type`, as in `rtnetlink`.
     DestinationType,
+    /// `meta priority`, as one number.
+    Priority,
     /// `iifname`
     Input,
     /// `oifname`

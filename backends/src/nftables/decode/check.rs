@@ -36,7 +36,7 @@ fn check_names(ruleset: &Ruleset, chain: &str, statement: &Statement) -> Result<
         Some(_) => wrong(name, "the chain looks a field up in a map or set of another type"),
     };
     match statement {
-        Statement::VerdictMap { field, map } => typed(map, ruleset.maps.get(map).map(|map| map.field), *field),
+        Statement::VerdictMap { field, map, .. } => typed(map, ruleset.maps.get(map).map(|map| map.field), *field),
         Statement::Match(matching) => match &matching.values {
             Values::Set(name) => typed(name, ruleset.sets.get(name).map(|set| set.field), matching.field),
             Values::Ranges(_) | Values::Bits(_) | Values::Names(_) => Ok(()),
@@ -45,7 +45,7 @@ fn check_names(ruleset: &Ruleset, chain: &str, statement: &Statement) -> Result<
             wrong(name, "the chain names a counter that is not there")
         }
         Statement::Counter(_) | Statement::Limit | Statement::Log(_) | Statement::SetMark { .. } => Ok(()),
-        Statement::Verdict(_) => Ok(()),
+        Statement::SetPriority(_) | Statement::Verdict(_) => Ok(()),
     }
 }
 

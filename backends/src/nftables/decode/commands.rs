@@ -309,7 +309,7 @@ struct Declared {
 
 fn declaration(reader: &mut Reader<'_>, is_map: bool) -> Result<Declared, DecodeError> {
     reader.expect_mark("{")?;
-    let (mut field, mut interval, mut elements) = (None, false, Vec::new());
+    let (mut field, mut interval, mut size, mut elements) = (None, false, None, Vec::new());
     loop {
         reader.skip_ends();
         if reader.eat_mark("}") {
@@ -326,6 +326,8 @@ fn declaration(reader: &mut Reader<'_>, is_map: bool) -> Result<Declared, Decode
             interval = true;
         } else if reader.eat("comment") {
             reader.text()?;
+        } else if reader.eat("size") {
+            size = Some(reader.number()?);
         } else {
             reader.expect("elements")?;
             reader.expect_mark("=")?;
@@ -336,6 +338,9 @@ fn declaration(reader: &mut Reader<'_>, is_map: bool) -> Result<Declared, Decode
         reader.expect_end()?;
     }
     let field = field.ok_or_else(|| reader.wrong_before("the type is missing"))?;
+    if size.is_some_and(|size| u32::try_from(elements.len()).is_ok_and(|count| count > size)) {
+        return Err(reader.wrong_before("there are more elements than the size allows"));
+    }
     Ok(Declared { field, interval, elements })
 }
 

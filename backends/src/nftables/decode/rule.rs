@@ -55,6 +55,7 @@ pub(super) fn field(reader: &mut Reader<'_>) -> Result<Field, DecodeError> {
     }
     let part = reader.word("the rest of the field's name")?;
     Ok(match (group, part) {
+        ("meta", "priority") => Field::Priority,
         ("ip", "saddr") => Field::SourceV4,
         ("ip", "daddr") => Field::DestinationV4,
         ("ip6", "saddr") => Field::SourceV6,
@@ -98,6 +99,11 @@ fn statement(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
             *reader = ahead;
             return log(reader);
         }
+        "meta" if ahead.eat("priority") && ahead.eat("set") => {
+            *reader = ahead;
+            let (priority, _) = values::range(reader, Field::Priority)?;
+            return Ok(Statement::SetPriority(u32::try_from(priority).unwrap_or(u32::MAX)));
+        }
         "ct" if ahead.eat("mark") && ahead.eat("set") => {
             *reader = ahead;
             return set_mark(reader);
@@ -105,18 +111,31 @@ fn statement(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
         _ => {}
     }
     let field = field(reader)?;
+    let masked = *reader;
+    let mask = mask(reader, field)?;
     if reader.eat("vmap") {
         reader.expect_mark("@")?;
-        return Ok(Statement::VerdictMap { field, map: reader.word("a map's name")?.to_owned() });
+        return Ok(Statement::VerdictMap { field, mask, map: reader.word("a map's name")?.to_owned() });
     }
-    comparison(reader, field)
+    match (field, u32::try_from(mask)) {
+        (Field::Mark(_), Ok(mask)) => comparison(reader, Field::Mark(mask)),
+        _ if mask == u128::MAX => comparison(reader, field),
+        _ => Err(masked.wrong("a mask is understood in front of vmap only")),
+    }
+}
+
+/// `& MASK`, or every bit.
+fn mask(reader: &mut Reader<'_>, field: Field) -> Result<u128, DecodeError> {
+    if !reader.eat_mark("&") {
+        return Ok(if matches!(field, Field::Mark(_)) { u32::MAX.into() } else { u128::MAX });
+    }
+    match values::range(reader, field)? {
+        (mask, end) if mask == end => Ok(mask),
+        _ => Err(reader.wrong_before("this is no mask")),
+    }
 }
 
 fn comparison(reader: &mut Reader<'_>, field: Field) -> Result<Statement, DecodeError> {
-    let field = match field {
-        Field::Mark(_) if reader.eat_mark("&") => Field::Mark(reader.number()?),
-        other => other,
-    };
     let place = *reader;
     let negated = reader.eat_mark("!=");
     let equals = !negated && reader.eat_mark("==");

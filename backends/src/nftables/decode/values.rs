@@ -109,6 +109,7 @@ fn range_of(word: &str, field: Field) -> Parsed<(u128, u128)> {
         Field::Direction => numbers(word, 1, direction),
         Field::DestinationType => numbers(word, 11, address_type),
         Field::Mark(_) => numbers(word, u32::MAX, |_| None),
+        Field::Priority => handle(word).map(|value| (value, value)).ok_or_else(|| "this is no priority".into()),
         Field::State | Field::Input | Field::Output => Err("a value of this field is not understood".into()),
     }
 }
@@ -126,6 +127,13 @@ fn addresses(word: &str, width: u32, parse: fn(&str) -> Option<u128>) -> Parsed<
     let (start, end) = word.split_once('-').unwrap_or((word, word));
     let (start, end) = (parse(start).ok_or_else(bad)?, parse(end).ok_or_else(bad)?);
     if start <= end { Ok((start, end)) } else { Err("the range is reversed".into()) }
+}
+
+/// A traffic control handle: two halves in hex.
+fn handle(word: &str) -> Option<u128> {
+    let (major, minor) = word.split_once(':')?;
+    let half = |half: &str| if half.starts_with('+') { None } else { u16::from_str_radix(half, 16).ok() };
+    Some(u128::from(half(major)?) << 16 | u128::from(half(minor)?))
 }
 
 fn v4(word: &str) -> Option<u128> {

@@ -1,0 +1,57 @@
+//! Writes a program as one nftables file.
+//!
+//! In: program, inventory, options. Out: the [`Artifact`], or every reason why there is none. The stages: what cannot
+//! be said ([`check`]), who sends ([`sources`]), which tables and chains there are ([`plan`]), and their text ([`text`]).
+
+mod check;
+mod intern;
+mod outcome;
+mod plan;
+mod ports;
+mod prefixes;
+mod sources;
+mod text;
+mod words;
+
+use super::model::Hook;
+use super::options::Options;
+use crate::target::{Artifact, EmitError};
+use egress_ir::{Inventory, Program};
+
+/// Writes a program as a file for `nft -f`. The bytes are a function of the arguments alone.
+///
+/// # Errors
+/// All that nftables cannot say: names of hosts, gateways, pods without an inventory, nodes where only forwarded
+/// packets are seen, options out of range.
+pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options) -> Result<Artifact, Vec<EmitError>> {
+    let hooks = hooks(program, options);
+    let errors = check::refusals(program, inventory, options, &hooks);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let sources = sources::Sources::new(program, inventory);
+    let errors = check::ambiguous_pods(&sources);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let plan = plan::plan(program, &sources);
+    Ok(Artifact {
+        file_name: "egress.nft",
+        bytes: text::text(program, &plan, options, &hooks).into_bytes(),
+        notices: check::notices(program, inventory, &hooks),
+    })
+}
+
+/// The hooks that were chosen, or those that fit: what a node forwards for its pods; on a plain host its own too.
+fn hooks(program: &Program, options: &Options) -> Vec<Hook> {
+    let mut hooks = options.hooks.clone();
+    if hooks.is_empty() {
+        hooks.push(Hook::Prerouting);
+        if program.cluster.name.is_none() {
+            hooks.push(Hook::Output);
+        }
+    }
+    hooks.sort_unstable();
+    hooks.dedup();
+    hooks
+}

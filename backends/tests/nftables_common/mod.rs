@@ -1,0 +1,51 @@
+//! What the nftables tests share: shapes of programs that the target can say, and flows as packets.
+
+use egress_backends::nftables::{Hook, Packet};
+use egress_ir::{Flow, Inventory, Workload, protocol};
+use egress_testkit::programs::{Presence, Shape};
+
+/// How one case is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Pods and their addresses are known.
+    pub(crate) has_inventory: bool,
+    /// A cluster is declared.
+    pub(crate) has_cluster: bool,
+    /// Flows are accepted by a policy epoch once they were allowed.
+    pub(crate) epoch: bool,
+}
+
+/// Every combination in turn.
+pub(crate) fn settings(case: u64) -> Setting {
+    Setting { has_inventory: case % 4 != 0, has_cluster: case % 8 < 6, epoch: case % 3 == 0 }
+}
+
+/// What the target can say, and nothing less.
+pub(crate) fn shape(setting: Setting) -> Shape {
+    Shape {
+        cluster: if setting.has_cluster { Presence::Always } else { Presence::Never },
+        hosts: false,
+        gateways: 0,
+        pods: setting.has_inventory,
+        ..Shape::everything()
+    }
+}
+
+/// The first packet of a flow; nothing for a pod without an address of the flow's family.
+pub(crate) fn packet_of(flow: &Flow, inventory: &Inventory) -> Option<Packet> {
+    let destination = flow.destination.address;
+    let source = match &flow.workload {
+        Workload::Address(address) => *address,
+        Workload::Pod(identity) => {
+            let pod = inventory.pods.iter().find(|pod| pod.identity == *identity)?;
+            *pod.addresses.iter().find(|address| address.is_ipv4() == destination.is_ipv4())?
+        }
+    };
+    Some(Packet::new(Hook::Prerouting, source, destination, flow.port))
+}
+
+/// Whether a packet is accepted as the machinery of the link, whatever the policy says.
+pub(crate) fn is_neighbour_discovery(packet: &Packet) -> bool {
+    let kind = packet.port.number() >> 8;
+    packet.port.protocol() == protocol::ICMPV6 && (133..=136).contains(&kind)
+}

@@ -1,0 +1,155 @@
+//! Random programs, emitted, read back and judged packet by packet: the same as their meaning, `egress_ir::eval`.
+
+mod nftables_common;
+
+use egress_backends::nftables::{Hook, Options, decode, emit};
+use egress_ir::{Program, Workload, eval};
+use egress_testkit::flows::{Sources, biased_flow};
+use egress_testkit::programs::{random_inventory, random_program};
+use egress_testkit::seed::{Rng, cases, seed};
+use nftables_common::{Setting, is_neighbour_discovery, packet_of, settings, shape};
+use std::collections::{BTreeMap, BTreeSet};
+
+const FLOWS: u64 = 40;
+
+/// How often each kind of flow was judged.
+type Seen = BTreeMap<&'static str, u64>;
+
+#[test]
+fn emitted_files_mean_what_their_programs_mean() {
+    let (seed, cases) = (seed(), cases(600));
+    let mut seen = Seen::new();
+    for case in 0..cases {
+        let mut rng = Rng::new(seed, case);
+        let setting = settings(case);
+        let program = random_program(&mut rng, &shape(setting));
+        let inventory = random_inventory(&mut rng, &program);
+        check(&mut rng, &program, &inventory, setting, &format!("seed {seed} case {case}"), &mut seen);
+    }
+    let judged: u64 = seen.values().sum();
+    println!("{judged} flows of {cases} programs judged: {seen:?}");
+    assert!(judged >= cases * FLOWS / 2, "hardly any flow was judged: {seen:?}");
+    if cases >= 300 {
+        for kind in ["inside", "ungoverned", "allowed", "denied", "audit", "log"] {
+            assert!(seen.get(kind).is_some_and(|&count| count > 100), "too few flows of kind {kind}: {seen:?}");
+        }
+    }
+}
+
+fn check(
+    rng: &mut Rng,
+    program: &Program,
+    inventory: &egress_ir::Inventory,
+    setting: Setting,
+    at: &str,
+    seen: &mut Seen,
+) {
+    let known = setting.has_inventory.then_some(inventory);
+    let epoch = setting.epoch.then_some(7);
+    let options = Options { hooks: vec![Hook::Prerouting, Hook::Output], epoch, ..Options::default() };
+    let artifact = emit(program, known, &options).unwrap_or_else(|errors| panic!("{at}: {errors:?}"));
+    let text = String::from_utf8(artifact.bytes.clone()).unwrap();
+    let ruleset = decode(&artifact.bytes).unwrap_or_else(|error| panic!("{at}: {error}\n{text}"));
+    let sources = if setting.has_inventory { Sources::Inventory(inventory) } else { Sources::Addresses };
+    for _ in 0..FLOWS {
+        let flow = biased_flow(rng, program, sources);
+        let Some(mut packet) = packet_of(&flow, inventory) else { continue };
+        packet.hook = if rng.chance(80) { Hook::Prerouting } else { Hook::Output };
+        if is_neighbour_discovery(&packet) {
+            continue;
+        }
+        let decision = eval(program, &flow);
+        let judgement = ruleset.judge(&packet);
+        let shown = || format!("{at}: {flow}\n{decision:?}\n{judgement:?}\n{packet:?}\n{text}");
+        assert_eq!(judgement.passes, decision.verdict.passes(), "{}", shown());
+        check_counters(program, &decision, &judgement.counters, &shown);
+        check_logs(program, &flow, &decision, &judgement.logs, &shown);
+        if let Some(epoch) = epoch {
+            let marked = matches!(decision.verdict, egress_ir::Verdict::Allowed(_));
+            assert_eq!(judgement.mark, if marked { epoch << 16 } else { 0 }, "{}", shown());
+        }
+        for kind in kinds(&decision) {
+            *seen.entry(kind).or_default() += 1;
+        }
+    }
+}
+
+/// Every rule that decides counts, and no other; the same for policies by default.
+fn check_counters(program: &Program, decision: &egress_ir::Decision, counted: &[String], shown: &impl Fn() -> String) {
+    let counted: BTreeSet<&str> =
+        counted.iter().map(String::as_str).filter(|name| !name.starts_with("audit_")).collect();
+    let rules: BTreeSet<String> =
+        decision.rules.iter().map(|rule| format!("rule_{}", program.rule_name(*rule).replace('#', "."))).collect();
+    let (defaults, counted_rules): (Vec<&str>, Vec<&str>) =
+        counted.into_iter().partition(|name| name.starts_with("default_"));
+    assert!(counted_rules.into_iter().eq(rules.iter().map(String::as_str)), "{}", shown());
+    let by_default = decision.verdict == egress_ir::Verdict::Denied && decision.rules.is_empty();
+    assert_eq!(!defaults.is_empty(), by_default, "{}", shown());
+}
+
+/// A log for every default deny, for what a rule wants logged, and for what audit mode would change.
+fn check_logs(
+    program: &Program,
+    flow: &egress_ir::Flow,
+    decision: &egress_ir::Decision,
+    logs: &[egress_backends::nftables::model::Log],
+    shown: &impl Fn() -> String,
+) {
+    let starting = |start: &str| logs.iter().filter(|log| log.prefix.starts_with(start)).count();
+    let by_default = decision.verdict == egress_ir::Verdict::Denied && decision.rules.is_empty();
+    let expected = usize::from(by_default || decision.log);
+    assert_eq!(starting("egressc allow ") + starting("egressc deny "), expected, "{}", shown());
+    let audit = decision.audit.as_ref().map(egress_ir::Verdict::passes);
+    assert_eq!(starting("egressc audit allow "), usize::from(audit == Some(true)), "{}", shown());
+    assert_eq!(starting("egressc audit deny "), usize::from(audit == Some(false)), "{}", shown());
+    assert!(logs.iter().all(|log| log.group == Some(5) && log.prefix.len() <= 126), "{}", shown());
+    let _ = (program, flow);
+}
+
+fn kinds(decision: &egress_ir::Decision) -> Vec<&'static str> {
+    use egress_ir::Verdict;
+    let verdict = match decision.verdict {
+        Verdict::Inside => "inside",
+        Verdict::Ungoverned => "ungoverned",
+        Verdict::Allowed(_) => "allowed",
+        Verdict::Conflict(_) => "conflict",
+        Verdict::Denied if decision.rules.is_empty() => "default",
+        Verdict::Denied => "denied",
+    };
+    let mut kinds = vec![verdict];
+    kinds.extend(decision.audit.is_some().then_some("audit"));
+    kinds.extend(decision.log.then_some("log"));
+    kinds
+}
+
+#[test]
+fn a_flow_of_an_unknown_pod_is_judged_by_its_address() {
+    let mut rng = Rng::new(seed(), 0);
+    let mut checked = 0;
+    for case in 0..50 {
+        let mut rng_case = Rng::new(seed(), case);
+        let program = random_program(&mut rng_case, &shape(settings(case)));
+        let artifact = emit(
+            &program,
+            Some(&egress_ir::Inventory::default()),
+            &Options { hooks: vec![Hook::Prerouting, Hook::Output], ..Options::default() },
+        )
+        .unwrap();
+        let ruleset = decode(&artifact.bytes).unwrap();
+        for address in ["10.42.7.7", "fd00:42::7:7"].map(|text| text.parse::<std::net::IpAddr>().unwrap()) {
+            let destination = egress_ir::Destination::unnamed(
+                biased_flow(&mut rng, &program, Sources::Addresses).destination.address,
+            );
+            let flow =
+                egress_ir::Flow { workload: Workload::Address(address), destination, port: egress_ir::Port::tcp(443) };
+            if !flow.is_well_formed() {
+                continue;
+            }
+            let packet =
+                egress_backends::nftables::Packet::new(Hook::Prerouting, address, flow.destination.address, flow.port);
+            assert_eq!(ruleset.judge(&packet).passes, eval(&program, &flow).verdict.passes(), "{flow}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 20);
+}
