@@ -7,14 +7,17 @@
 //! Never here: files, clocks, the network, a cluster.
 
 pub mod decode;
+pub mod emit;
 pub mod environment;
 pub mod judge;
 pub mod labels;
 pub mod model;
 pub mod names;
+mod program;
 pub mod yaml;
 
 pub use decode::{Admission, DecodeError, Problem, Stage, decode, decode_as};
+pub use emit::{Options, emit};
 pub use environment::{Environment, KnownNode, KnownPod};
 pub use judge::{CiliumFlow, Judgement, Verdict};
 pub use model::Model;

@@ -213,7 +213,6 @@ fn size(node: &Node) -> usize {
 fn key_text(node: Node) -> Result<(String, usize), YamlError> {
     let line = node.line;
     let text = match node.value {
-        Value::Text(text) if text == "<<" => return Err(YamlError::declined(line, "merge keys (`<<`) are not read")),
         Value::Text(text) => text,
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
@@ -235,6 +234,9 @@ fn expect_tag(tag: Option<&Tag>, kind: &str, line: usize) -> Result<(), YamlErro
 /// What a scalar means: quoted text is text; plain text follows YAML 1.1 as Kubernetes' reader does.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Result<Value, YamlError> {
     let plain = style == ScalarStyle::Plain;
+    if plain && text == "<<" {
+        return Err(YamlError::declined(line, "merge keys (`<<`) are not read"));
+    }
     let resolved = if plain { plain_scalar(text) } else { Value::Text(text.to_owned()) };
     let Some(tag) = tag else { return Ok(resolved) };
     match (tag.core_suffix(), &resolved) {
