@@ -53,27 +53,44 @@ pub fn eval(program: &Program, flow: &Flow) -> Decision {
 pub struct Speaking<'p> {
     program: &'p Program,
     blocks: Vec<&'p Block>,
+    /// The rules of these blocks, sorted.
+    rules: Vec<RuleId>,
 }
 
 impl<'p> Speaking<'p> {
     /// Finds the blocks whose `for` contains the workload.
     #[must_use]
     pub fn about(program: &'p Program, workload: &Workload) -> Self {
-        let blocks = program.blocks.values().filter(|block| program.workloads_of(block).contains(workload)).collect();
-        Self { program, blocks }
+        let blocks = program.blocks.values().filter(|block| program.workloads_of(block).contains(workload));
+        let blocks: Vec<&Block> = blocks.collect();
+        let rules: BTreeSet<RuleId> = blocks.iter().flat_map(|block| block.rules.iter().copied()).collect();
+        Self { program, blocks, rules: rules.into_iter().collect() }
     }
 
     /// Decides a flow of the workload as if only the rules that `counts` accepts had been written.
     pub fn decide(&self, flow: &Flow, counts: impl Fn(RuleId) -> bool) -> Decision {
+        let matching: Vec<RuleId> = self.matching(flow).into_iter().filter(|&rule| counts(rule)).collect();
+        self.decide_by(flow, &matching)
+    }
+
+    /// The rules that match a flow of the workload, in the order of their ids.
+    #[must_use]
+    pub fn matching(&self, flow: &Flow) -> Vec<RuleId> {
+        let rules = self.rules.iter().copied();
+        rules.filter(|&rule| matches(self.program, self.program.rules.at(rule), flow)).collect()
+    }
+
+    /// Decides a flow of the workload by these rules, which are some of [`Speaking::matching`], in the same order.
+    #[must_use]
+    pub fn decide_by(&self, flow: &Flow, matching: &[RuleId]) -> Decision {
         let program = self.program;
         if program.cluster.contains(flow.destination.address) {
             return Decision { verdict: Verdict::Inside, rules: Vec::new(), audit: None, log: false };
         }
         let enforced: Vec<&Block> = self.blocks.iter().copied().filter(|block| !block.audit).collect();
-        let matching = matching(program, &self.blocks, flow, counts);
         let in_force = matching.iter().copied().filter(|&rule| !block_of(program, rule).audit).collect::<Vec<_>>();
         let (verdict, rules) = conclude(program, &enforced, &in_force);
-        let (would_be, _) = conclude(program, &self.blocks, &matching);
+        let (would_be, _) = conclude(program, &self.blocks, matching);
         let log = in_force.iter().any(|&rule| program.rules.at(rule).log);
         Decision { audit: (would_be != verdict).then_some(would_be), verdict, rules, log }
     }
@@ -100,19 +117,12 @@ fn conclude(program: &Program, blocks: &[&Block], matching: &[RuleId]) -> (Verdi
     (verdict, allows)
 }
 
-/// The rules of these blocks that count and match the flow, in the order of their ids.
-fn matching(program: &Program, blocks: &[&Block], flow: &Flow, counts: impl Fn(RuleId) -> bool) -> Vec<RuleId> {
-    let rules = blocks.iter().flat_map(|block| block.rules.iter().copied());
-    let matching = rules.filter(|&rule| counts(rule) && matches(program, program.rules.at(rule), flow));
-    matching.collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 /// Whether a rule matches by port and by address or name.
 fn matches(program: &Program, rule: &Rule, flow: &Flow) -> bool {
     let destinations = program.destination_sets.at(rule.destinations);
     let by_address = || destinations.addresses.contains(flow.destination.address);
     let by_name = || destinations.hosts.iter().any(|host| flow.destination.names.iter().any(|name| host.matches(name)));
-    program.port_sets.at(rule.ports).contains(flow.port) && (by_address() || by_name())
+    (by_address() || by_name()) && program.port_sets.at(rule.ports).contains(flow.port)
 }
 
 fn block_of(program: &Program, rule: RuleId) -> &Block {

@@ -222,7 +222,8 @@ impl fmt::Display for PortSet {
 fn readable(first: u32, last: u32) -> Vec<(u32, u32)> {
     let named = [protocol::ICMP, protocol::TCP, protocol::UDP, protocol::ICMPV6, protocol::SCTP].map(u32::from);
     let whole = [(first + 0xffff) >> 16, (last + 1) >> 16];
-    let mut cuts: Vec<u32> = named.iter().flat_map(|p| [p << 16, (p + 1) << 16]).chain(whole.map(|p| p << 16)).collect();
+    let mut cuts: Vec<u32> =
+        named.iter().flat_map(|p| [p << 16, (p + 1) << 16]).chain(whole.map(|p| p << 16)).collect();
     cuts.retain(|&cut| first < cut && cut <= last);
     cuts.sort_unstable();
     cuts.dedup();
@@ -268,11 +269,15 @@ mod tests {
     #[test]
     fn port_sets_read_as_people_type_them() {
         let shown = |ranges: &[(u32, u32)]| PortSet::from_line_ranges(ranges.iter().copied()).to_string();
-        let tcp = PortSet::numbers(6, 443, 443).union(&PortSet::numbers(6, 6432, 6440)).union(&PortSet::icmp_type(1, 8));
+        let tcp =
+            PortSet::numbers(6, 443, 443).union(&PortSet::numbers(6, 6432, 6440)).union(&PortSet::icmp_type(1, 8));
         assert_eq!(tcp.to_string(), "icmp/8, 443/tcp, 6432-6440/tcp");
         assert_eq!(PortSet::any().to_string(), "any");
         assert_eq!(PortSet::empty().to_string(), "no port");
-        assert_eq!(shown(&[(0x06_01bc, 0xff_ffff)]), "444-65535/tcp, protocol/7-16, udp, protocol/18-57, icmpv6, protocol/59-131, sctp, protocol/133-255");
+        assert_eq!(
+            shown(&[(0x06_01bc, 0xff_ffff)]),
+            "444-65535/tcp, protocol/7-16, udp, protocol/18-57, icmpv6, protocol/59-131, sctp, protocol/133-255"
+        );
         assert_eq!(shown(&[(0x2f_0000, 0x2f_ffff)]), "protocol/47");
     }
 

@@ -6,7 +6,7 @@
 use super::facts::Cell;
 use super::groups::Group;
 use crate::diagnostic::Diagnostic;
-use egress_ir::{Decision, Destination, Flow, Program, Speaking};
+use egress_ir::{Decision, Destination, Flow, Program, RuleId, Speaking};
 use std::collections::HashMap;
 
 /// Makes flows of cells and decides them.
@@ -26,7 +26,7 @@ impl<'p> Judge<'p> {
         &mut self,
         diagnostic: Diagnostic,
         cell: &Cell,
-        holds: impl Fn(&Speaking<'p>, &Flow, &Decision) -> bool,
+        holds: impl Fn(&Replay<'_, 'p>) -> bool,
     ) -> Diagnostic {
         let Some(flow) = self.flow(cell) else {
             return disagreement(&diagnostic, None);
@@ -34,11 +34,10 @@ impl<'p> Judge<'p> {
         let program = self.program;
         let speaking = self.speaking.entry((cell.group, cell.v6));
         let speaking = speaking.or_insert_with(|| Speaking::about(program, &flow.workload));
-        let decision = speaking.decide(&flow, |_| true);
-        if flow.is_well_formed() && holds(speaking, &flow, &decision) {
-            return diagnostic.witness(flow);
-        }
-        disagreement(&diagnostic, Some(flow))
+        let matching = speaking.matching(&flow);
+        let decision = speaking.decide_by(&flow, &matching);
+        let confirmed = flow.is_well_formed() && holds(&Replay { speaking, flow: &flow, matching, decision });
+        if confirmed { diagnostic.witness(flow) } else { disagreement(&diagnostic, Some(flow)) }
     }
 
     /// The first flow of the cell.
@@ -48,6 +47,24 @@ impl<'p> Judge<'p> {
         let (address, _) = cell.addresses();
         let destination = Destination { address, names: cell.names.iter().cloned().collect() };
         Some(Flow { workload, destination, port: cell.port()? })
+    }
+}
+
+/// A flow as the evaluator sees it.
+pub(super) struct Replay<'r, 'p> {
+    speaking: &'r Speaking<'p>,
+    flow: &'r Flow,
+    /// The rules that match, enforced or not.
+    pub(super) matching: Vec<RuleId>,
+    /// What the program decides.
+    pub(super) decision: Decision,
+}
+
+impl Replay<'_, '_> {
+    /// What the program would decide if only the rules that `counts` accepts had been written.
+    pub(super) fn decided_by(&self, counts: impl Fn(RuleId) -> bool) -> Decision {
+        let matching: Vec<RuleId> = self.matching.iter().copied().filter(|&rule| counts(rule)).collect();
+        self.speaking.decide_by(self.flow, &matching)
     }
 }
 

@@ -36,17 +36,6 @@ impl Cell {
         (of(self.start), of(self.end))
     }
 
-    /// Whether a packet of the family can have some port of the cell.
-    pub(super) fn is_possible(&self) -> bool {
-        let (first, last) = self.ports;
-        if first >> 16 != last >> 16 {
-            return self.port().is_some();
-        }
-        let foreign = u32::from(if self.v6 { protocol::ICMP } else { protocol::ICMPV6 });
-        let numbered = [1, 6, 17, 58, 132].contains(&(first >> 16));
-        first >> 16 != foreign && (numbered || first & 0xffff == 0)
-    }
-
     /// The port a person would try: a well-known one where the cell has one, else its first; nothing when no packet of
     /// the family can have any port of the cell.
     pub(super) fn port(&self) -> Option<Port> {
@@ -61,6 +50,16 @@ impl Cell {
         let first = first.next().map(|(protocol, first, _)| Port::new(protocol, first));
         known.into_iter().find(|&port| ports.contains(port)).or(first)
     }
+}
+
+/// Whether a packet of the family can have some port of the range.
+pub(super) fn is_possible((first, last): (u32, u32), v6: bool) -> bool {
+    let foreign = u32::from(if v6 { protocol::ICMP } else { protocol::ICMPV6 });
+    let numbered = |protocol: u32| [1, 6, 17, 58, 132].contains(&protocol);
+    // Of a protocol without numbers only the first place exists, and every protocol after the first has that one.
+    let begins = |protocol: u32| protocol > first >> 16 || first & 0xffff == 0;
+    let mut protocols = first >> 16..=last >> 16;
+    protocols.any(|protocol| protocol != foreign && (numbered(protocol) || begins(protocol)))
 }
 
 /// Facts about one rule.
@@ -144,7 +143,8 @@ impl<'p> Facts<'p> {
         let gateway = |rule: RuleId| program.rules.at(rule).gateway;
         self.note_conflicts(matching, gateway, cell);
         for &allow in matching {
-            let named_by_others = |wanted: GatewayId| matching.iter().any(|&r| r != allow && gateway(r) == Some(wanted));
+            let named_by_others =
+                |wanted: GatewayId| matching.iter().any(|&r| r != allow && gateway(r) == Some(wanted));
             let alone = matching.len() == 1 || gateway(allow).is_some_and(|wanted| !named_by_others(wanted));
             let needed = alone || self.logs_alone(allow, matching);
             self.decides(allow, needed, matching.iter().copied(), false);

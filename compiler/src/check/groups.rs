@@ -32,7 +32,8 @@ pub(super) fn groups(
     }
     let mut groups: BTreeMap<Vec<BlockId>, Group> = BTreeMap::new();
     for class in possible_sources(program, &sets, limit)? {
-        let mut blocks: Vec<BlockId> = class.sets.iter().filter_map(|set| blocks_of.get(set)).flatten().copied().collect();
+        let mut blocks: Vec<BlockId> =
+            class.sets.iter().filter_map(|set| blocks_of.get(set)).flatten().copied().collect();
         blocks.sort_unstable();
         if !blocks.is_empty() {
             let members = [class.witness(false), class.witness(true)];
@@ -52,11 +53,7 @@ fn group(program: &Program, blocks: &[BlockId], members: [Option<Workload>; 2]) 
 }
 
 /// Shows a pod that runs in place of an invented one.
-fn show_running_pods(
-    program: &Program,
-    inventory: Option<&Inventory>,
-    groups: &mut BTreeMap<Vec<BlockId>, Group>,
-) {
+fn show_running_pods(program: &Program, inventory: Option<&Inventory>, groups: &mut BTreeMap<Vec<BlockId>, Group>) {
     let pods = inventory.into_iter().flat_map(|inventory| &inventory.pods).filter(|pod| !pod.host_network);
     // From the last to the first, so that the first pod by name stays.
     for pod in pods.rev() {

@@ -3,7 +3,7 @@
 //! In: the facts of a finished walk. Out: one diagnostic a finding, with the spans of all rules involved and a
 //! confirmed witness.
 
-use super::confirm::Judge;
+use super::confirm::{Judge, Replay};
 use super::facts::{Cell, Facts, RuleFacts};
 use super::groups::Group;
 use crate::diagnostic::{Diagnostic, Label};
@@ -93,10 +93,7 @@ impl Report<'_> {
         let dead = self.with_rules(dead, cuts.keys().copied(), "denied here");
         let dead = dead.help("delete the allow, or take its destinations out of the deny");
         if let Some((&deny, cell)) = cuts.first_key_value() {
-            let confirmed = self.judge.confirmed(dead, cell, |speaking, flow, decision| {
-                let without_denies = speaking.decide(flow, |rule| self.program.rules.at(rule).action == Action::Allow);
-                decision.rules.contains(&deny) && without_denies.rules.contains(&id)
-            });
+            let confirmed = self.judge.confirmed(dead, cell, |replay| cuts_off(self.program, replay, deny, id));
             self.diagnostics.push(confirmed);
         }
     }
@@ -110,40 +107,28 @@ impl Report<'_> {
             redundant = redundant.fact("where no rule covers it, the default deny does");
         }
         let redundant = redundant.help("delete the rule, or widen it to what was meant");
-        let confirmed = self.judge.confirmed(redundant, cell, |speaking, flow, decision| {
-            decision.rules.contains(&id) || decision.verdict == Verdict::Denied && {
-                speaking.decide(flow, |rule| rule == id).rules.contains(&id)
-            }
+        let confirmed = self.judge.confirmed(redundant, cell, |replay| {
+            let without = replay.decided_by(|rule| rule != id);
+            let same = (&without.verdict, without.log) == (&replay.decision.verdict, replay.decision.log);
+            same && replay.matching.contains(&id)
         });
-        let confirmed = self.same_without(id, cell, confirmed);
         self.diagnostics.push(confirmed);
-    }
-
-    /// Confirms that the witness of a redundant rule is decided the same without the rule.
-    fn same_without(&mut self, id: RuleId, cell: &Cell, diagnostic: Diagnostic) -> Diagnostic {
-        self.judge.confirmed(diagnostic, cell, |speaking, flow, decision| {
-            let without = speaking.decide(flow, |rule| rule != id);
-            (without.verdict, without.log) == (decision.verdict.clone(), decision.log)
-        })
     }
 
     /// An allow that denies of other blocks cut.
     fn overridden(&mut self, id: RuleId, rule: &Rule, cuts: &BTreeMap<RuleId, &Cell>) {
         let foreign = |deny: &RuleId| self.program.rules.at(*deny).block != rule.block;
-        let cutting: BTreeMap<RuleId, &Cell> = cuts.iter().filter(|(deny, _)| foreign(deny)).map(|(d, c)| (*d, *c)).collect();
+        let cutting: BTreeMap<RuleId, &Cell> =
+            cuts.iter().filter(|(deny, _)| foreign(deny)).map(|(d, c)| (*d, *c)).collect();
         let Some((&deny, cell)) = cutting.first_key_value() else { return };
         let blocks: BTreeSet<&str> = cutting.keys().map(|&deny| self.block_name(deny)).collect();
-        let blocks: Vec<String> = blocks.into_iter().map(|name| format!("`{name}`")).collect();
-        let message = format!("{} is partly overridden by {}", self.title(id), blocks.join(", "));
+        let message = format!("{} is partly overridden by {}", self.title(id), enumerated(&blocks));
         let finding = Diagnostic::warning("egress::rule::overridden", message);
         let finding = finding.label(self.primary(id, "allowed here"));
         let finding = self.with_rules(finding, cutting.keys().copied(), "denied here");
         let finding = finding.fact(format!("cut off: {}", block_of_flows(cell)));
         let finding = finding.help("deny always wins; take the part out of the allow with `except` if that is meant");
-        let confirmed = self.judge.confirmed(finding, cell, |speaking, flow, decision| {
-            let without_denies = speaking.decide(flow, |rule| self.program.rules.at(rule).action == Action::Allow);
-            decision.rules.contains(&deny) && without_denies.rules.contains(&id)
-        });
+        let confirmed = self.judge.confirmed(finding, cell, |replay| cuts_off(self.program, replay, deny, id));
         self.diagnostics.push(confirmed);
     }
 
@@ -159,8 +144,9 @@ impl Report<'_> {
             .label(self.primary(second, &format!("leaves through {other}")))
             .fact(format!("both match: {}", block_of_flows(cell)))
             .help("name one gateway in both rules, or take the common part out of one of them with `except`");
-        let confirmed = self.judge.confirmed(finding, cell, |_, _, decision| {
-            matches!(decision.verdict, Verdict::Conflict(_)) && [first, second].iter().all(|r| decision.rules.contains(r))
+        let confirmed = self.judge.confirmed(finding, cell, |replay| {
+            let both = [first, second].iter().all(|rule| replay.decision.rules.contains(rule));
+            both && matches!(replay.decision.verdict, Verdict::Conflict(_))
         });
         self.diagnostics.push(confirmed);
     }
@@ -171,8 +157,9 @@ impl Report<'_> {
             .label(self.primary(id, "matches by name, whatever the name resolves to"))
             .fact(format!("not denied: {}", block_of_flows(cell)))
             .help("deny these addresses to the same workloads, as with `deny private`");
-        let confirmed = self.judge.confirmed(finding, cell, |_, _, decision| {
-            matches!(decision.verdict, Verdict::Allowed(_) | Verdict::Conflict(_)) && decision.rules.contains(&id)
+        let confirmed = self.judge.confirmed(finding, cell, |replay| {
+            let lets_out = matches!(replay.decision.verdict, Verdict::Allowed(_) | Verdict::Conflict(_));
+            lets_out && replay.decision.rules.contains(&id)
         });
         self.diagnostics.push(confirmed);
     }
@@ -217,6 +204,21 @@ impl Report<'_> {
         let origin: OriginId = self.program.rules.at(rule).origin;
         self.program.origins.entries.at(origin)
     }
+}
+
+/// The first few names, and a count of the others.
+fn enumerated(names: &BTreeSet<&str>) -> String {
+    let shown: Vec<String> = names.iter().take(MOST_LABELS).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MOST_LABELS) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Whether the deny decides the flow, and the allow would if there were no denies.
+fn cuts_off(program: &Program, replay: &Replay<'_, '_>, deny: RuleId, allow: RuleId) -> bool {
+    let without_denies = replay.decided_by(|rule| program.rules.at(rule).action == Action::Allow);
+    replay.decision.rules.contains(&deny) && without_denies.rules.contains(&allow)
 }
 
 /// The flows of a cell in words: `10.0.0.0/8 on 443/tcp as api.example.com`.

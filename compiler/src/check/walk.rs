@@ -5,17 +5,17 @@
 //! one or two names is tried at each key; two suffice, because at most two rules make any finding and further names
 //! only add rules that hide it.
 
-use super::facts::{Cell, Facts};
+use super::facts::{Cell, Facts, is_possible};
 use super::groups::Group;
 use egress_ir::classes::{Keys, PortCells, Segment, name_classes, sweep};
 use egress_ir::{Action, AddressSet, DestinationSetId, HostPattern, Point, Prefix, Program, RangeSet, RuleId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Notes facts about every cell of the group.
 pub(super) fn walk(program: &Program, number: u32, group: &Group, facts: &mut Facts<'_>) {
     let plan = Plan::of(program, number, group);
-    let addresses = || plan.sets.keys().map(|&set| &program.destination_sets.at(set).addresses);
+    let addresses = || plan.sets.iter().map(|&set| &program.destination_sets.at(set).addresses);
     let special = special_addresses();
     let [v4, v6] = &group.members;
     if v4.is_some() {
@@ -44,8 +44,12 @@ struct Plan<'p> {
     program: &'p Program,
     number: u32,
     governed: bool,
-    /// The destination sets in use, each with its rules; the place in this map is the place in the sweep.
-    sets: BTreeMap<DestinationSetId, Vec<RuleId>>,
+    /// The destination sets in use, sorted; the place in this list is the place in the sweep.
+    sets: Vec<DestinationSetId>,
+    /// All rules, those of one destination set next to each other, in the order of `sets`.
+    rules: Vec<RuleId>,
+    /// For each destination set the place after its last rule.
+    ends: Vec<usize>,
     /// Rules that match by name, sorted.
     by_name: Vec<RuleId>,
     /// The satisfiable combinations of names, each with the rules that it matches, sorted.
@@ -54,10 +58,16 @@ struct Plan<'p> {
 
 impl<'p> Plan<'p> {
     fn of(program: &'p Program, number: u32, group: &Group) -> Self {
-        let mut sets: BTreeMap<DestinationSetId, Vec<RuleId>> = BTreeMap::new();
-        for &rule in &group.rules {
-            sets.entry(program.rules.at(rule).destinations).or_default().push(rule);
-        }
+        let set_of = |rule: &RuleId| program.rules.at(*rule).destinations;
+        let mut rules = group.rules.clone();
+        rules.sort_by_key(set_of);
+        let (sets, ends): (Vec<_>, Vec<_>) = rules
+            .chunk_by(|a, b| set_of(a) == set_of(b))
+            .scan(0, |end, chunk| {
+                *end += chunk.len();
+                chunk.first().map(|rule| (set_of(rule), *end))
+            })
+            .unzip();
         let hosts_of = |rule: RuleId| &program.destination_sets.at(program.rules.at(rule).destinations).hosts;
         let by_name: Vec<RuleId> = group.rules.iter().copied().filter(|&rule| !hosts_of(rule).is_empty()).collect();
         let patterns: BTreeSet<&HostPattern> = by_name.iter().flat_map(|&rule| hosts_of(rule)).collect();
@@ -67,15 +77,20 @@ impl<'p> Plan<'p> {
             (vec![name], rules)
         });
         let names = with_pairs(program, single.collect());
-        Self { program, number, governed: group.governed, sets, by_name, names }
+        Self { program, number, governed: group.governed, sets, rules, ends, by_name, names }
     }
 
     /// Visits each key of the sweep; the last of `sets` marks special addresses and belongs to no rule.
-    fn visit<A: Point + Into<u128>>(&self, v6: bool, sets: &[&RangeSet<A>], inside: &RangeSet<A>, facts: &mut Facts<'_>) {
-        let rules_of: Vec<&[RuleId]> = self.sets.values().map(Vec::as_slice).collect();
+    fn visit<A: Point + Into<u128>>(
+        &self,
+        v6: bool,
+        sets: &[&RangeSet<A>],
+        inside: &RangeSet<A>,
+        facts: &mut Facts<'_>,
+    ) {
         let mut keys = Keys::default();
         // Special addresses part segments only where that can show a rebinding.
-        let sets = if self.by_name.is_empty() { sets.get(..rules_of.len()).unwrap_or(sets) } else { sets };
+        let sets = if self.by_name.is_empty() { sets.get(..self.sets.len()).unwrap_or(sets) } else { sets };
         let segments = sweep(sets, inside, &mut keys);
         let mut visited = vec![false; keys.len()];
         let mut cells = PortCells::default();
@@ -86,29 +101,58 @@ impl<'p> Plan<'p> {
             }
             let list = keys.list(key);
             by_address.clear();
-            by_address.extend(list.iter().filter_map(|&set| rules_of.get(set as usize)).flat_map(|rules| rules.iter()));
+            by_address.extend(list.iter().flat_map(|&set| self.rules_of(set as usize)));
             by_address.sort_unstable();
-            let special = list.last().is_some_and(|&set| set as usize == rules_of.len());
+            let special = list.last().is_some_and(|&set| set as usize == self.sets.len());
             let place = Place { v6, start: start.into(), end: end.into(), special };
             self.visit_key(&place, &by_address, &mut cells, facts);
         }
     }
 
+    /// The rules of a destination set; none for the mark of special addresses.
+    fn rules_of(&self, set: usize) -> &[RuleId] {
+        let start = set.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(set).and_then(|&end| self.rules.get(start..end)).unwrap_or(&[])
+    }
+
     fn visit_key(&self, place: &Place, by_address: &[RuleId], cells: &mut PortCells, facts: &mut Facts<'_>) {
-        let candidates = merge(by_address, &self.by_name);
-        if candidates.is_empty() {
+        if !self.by_name.is_empty() {
+            return self.visit_key_with_names(place, by_address, cells, facts);
+        }
+        let ports_of = |rule: &RuleId| self.program.rules.at(*rule).ports;
+        let Some(ports) = by_address.first().map(ports_of) else { return };
+        let note = |facts: &mut Facts<'_>, matching: &[RuleId], first: u32, last: u32| {
+            let cell = || place.cell(self.number, (first, last), &[]);
+            let possible = !matching.is_empty() && is_possible((first, last), place.v6);
+            if possible {
+                facts.note(self.governed, matching, cell);
+            }
+            possible
+        };
+        // Rules that share their ports, as most keys have them, match together on all of them or on none.
+        if by_address.iter().all(|rule| ports_of(rule) == ports) {
+            let ranges = self.program.port_sets.at(ports).line_ranges();
+            let _first_possible = ranges.iter().find(|(first, last)| note(facts, by_address, *first, *last));
             return;
         }
+        let mut matching: Vec<RuleId> = Vec::with_capacity(by_address.len());
+        let ports = by_address.iter().map(|rule| self.program.port_sets.at(ports_of(rule)));
+        cells.visit(ports, |first, last, members| {
+            matching.clear();
+            matching.extend(members.iter().filter_map(|&member| by_address.get(member as usize)));
+            note(facts, &matching, first, last);
+        });
+    }
+
+    fn visit_key_with_names(&self, place: &Place, by_address: &[RuleId], cells: &mut PortCells, facts: &mut Facts<'_>) {
+        let candidates = merge(by_address, &self.by_name);
         let ports = candidates.iter().map(|&rule| self.program.port_sets.at(self.program.rules.at(rule).ports));
         let mut matching: Vec<RuleId> = Vec::new();
         cells.visit(ports, |first, last, members| {
-            if members.is_empty() {
+            if members.is_empty() || !is_possible((first, last), place.v6) {
                 return;
             }
             let cell = |names: &[String]| place.cell(self.number, (first, last), names);
-            if !cell(&[]).is_possible() {
-                return;
-            }
             let here: Vec<RuleId> = members.iter().filter_map(|&m| candidates.get(m as usize).copied()).collect();
             matching.clear();
             matching.extend(here.iter().filter(|rule| by_address.binary_search(rule).is_ok()));
