@@ -5,8 +5,9 @@
 
 use super::sample::{self, Sample, Sender};
 use egress_backends::{cilium, nftables};
-use egress_ir::{Flow, Inventory, Pod, Port, Program, Speaking, Workload, protocol};
-use std::collections::{BTreeMap, BTreeSet};
+use egress_ir::classes::possible_sources;
+use egress_ir::{Flow, Inventory, Pod, Program, Speaking, Workload, protocol};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// What the self-check found.
@@ -63,23 +64,30 @@ pub(super) fn cilium(program: &Program, inventory: Option<&Inventory>, bytes: &[
         Ok(model) => model,
         Err(error) => return SelfCheck::Unreadable(error.to_string()),
     };
-    compare(program, inventory, |sender| {
-        let pod = match &sender.workload {
-            Workload::Pod(pod) => Some(pod.clone()),
-            Workload::Address(_) => None,
-        };
-        let model = &model;
-        move |sample: &Sample| {
-            let pod = pod.as_ref()?;
-            let destination = &sample.flow.destination;
-            // What is inside has another identity than the world, which this environment does not know.
-            if program.cluster.contains(destination.address) {
+    let resolver = resolver(program, inventory);
+    compare(program, inventory, |_| {
+        |sample: &Sample| {
+            let flow = &sample.flow;
+            // What is inside has another identity than the world, and names need a resolver to be learned by.
+            let inside = program.cluster.contains(flow.destination.address);
+            if inside || resolver.is_none() && !flow.destination.names.is_empty() {
                 return None;
             }
-            let (known, environment) = environment(pod, destination.address, &destination.names);
-            let flow = cilium_flow(destination.address, sample.flow.port);
-            Some(model.judge(&environment, &known, &flow).verdict == cilium::Verdict::Allowed)
+            let judged = model.judge_program_flow(flow, resolver.as_ref())?;
+            Some(judged.verdict == cilium::Verdict::Allowed)
         }
+    })
+}
+
+/// A pod that resolves names for others: one that runs, or else one that could.
+fn resolver(program: &Program, inventory: Option<&Inventory>) -> Option<Pod> {
+    let id = program.cluster.dns?;
+    let set = program.workload_sets.at(id);
+    let mut running = inventory.iter().flat_map(|inventory| &inventory.pods).map(|pod| &pod.identity);
+    let running = running.find(|pod| set.contains(&Workload::Pod((*pod).clone()))).cloned();
+    running.or_else(|| {
+        let classes = possible_sources(program, &BTreeSet::from([id]), sample::CLASSES).ok()?;
+        classes.into_iter().find(|class| class.sets.contains(&id)).and_then(|class| class.pod)
     })
 }
 
@@ -111,38 +119,4 @@ fn is_neighbour_discovery(flow: &Flow) -> bool {
     let kind = flow.port.number() >> 8;
     let is_local = address.is_unicast_link_local() || address.segments().first() == Some(&0xff02);
     flow.port.protocol() == protocol::ICMPV6 && (133..=136).contains(&kind) && is_local
-}
-
-/// A cluster of one pod, where `names` resolved to `address`.
-fn environment(pod: &Pod, address: IpAddr, names: &BTreeSet<String>) -> (cilium::KnownPod, cilium::Environment) {
-    let known = cilium::KnownPod {
-        namespace: pod.namespace.clone(),
-        name: pod.name.clone().unwrap_or_else(|| "pod".to_owned()),
-        labels: pod.labels.clone(),
-        service_account: pod.service_account.clone(),
-        ..cilium::KnownPod::default()
-    };
-    let environment = cilium::Environment {
-        cluster_name: "default".to_owned(),
-        dual_stack: true,
-        namespaces: BTreeMap::from([(pod.namespace.clone(), pod.namespace_labels.clone())]),
-        pods: vec![known.clone()],
-        names: names.iter().map(|name| (name.clone(), BTreeSet::from([address]))).collect(),
-        ..cilium::Environment::default()
-    };
-    (known, environment)
-}
-
-fn cilium_flow(to: IpAddr, port: Port) -> cilium::CiliumFlow {
-    use cilium::model::Protocol;
-    let number = port.number();
-    let (protocol, number) = match port.protocol() {
-        protocol::TCP => (Protocol::Tcp, number),
-        protocol::UDP => (Protocol::Udp, number),
-        protocol::SCTP => (Protocol::Sctp, number),
-        protocol::ICMP => (Protocol::Icmp, number >> 8),
-        protocol::ICMPV6 => (Protocol::Icmpv6, number >> 8),
-        other => (Protocol::Other(other), 0),
-    };
-    cilium::CiliumFlow { to, protocol, number }
 }

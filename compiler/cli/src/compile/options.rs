@@ -181,11 +181,7 @@ impl NftablesOptions {
 impl CiliumOptions {
     /// The backend's options.
     pub(super) fn resolved(&self, digest: &str) -> cilium::Options {
-        cilium::Options {
-            namespaced: self.namespaced,
-            source_digest: Some(format!("sha256:{digest}")),
-            ..cilium::Options::default()
-        }
+        cilium::Options { namespaced: self.namespaced, source_digest: format!("sha256:{digest}") }
     }
 }
 

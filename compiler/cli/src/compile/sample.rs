@@ -5,7 +5,7 @@
 
 use egress_ir::classes::possible_sources;
 use egress_ir::{
-    AddressSet, Destination, Flow, Inventory, Port, PortSet, Program, RuleId, RunningPod, Workload, WorkloadSetId,
+    AddressSet, Destination, Flow, HostPattern, Inventory, Port, PortSet, Program, RuleId, RunningPod, Workload, WorkloadSetId,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,7 +15,7 @@ const SENDERS: usize = 48;
 /// The most flows of one sender.
 const FLOWS: usize = 48;
 /// The most kinds of senders that are looked for.
-const CLASSES: usize = 4096;
+pub(super) const CLASSES: usize = 4096;
 
 /// A sender with the addresses it sends from, where they are known.
 #[derive(Clone, Debug)]
@@ -60,7 +60,9 @@ pub(super) fn flows(program: &Program, sender: &Sender, seed: u64) -> Vec<Sample
         let other = if dice.below(4) == 0 { dice.pick(&rules).map(|rule| program.rules.at(*rule)) } else { rule };
         let address = rule.and_then(|rule| dice.address(&program.destination_sets.at(rule.destinations).addresses));
         let port = other.and_then(|rule| dice.port(program.port_sets.at(rule.ports)));
-        let destination = Destination::unnamed(address.unwrap_or_else(|| dice.anywhere()));
+        let names = rule.and_then(|rule| dice.name(&program.destination_sets.at(rule.destinations).hosts));
+        let address = address.unwrap_or_else(|| dice.anywhere());
+        let destination = Destination { address, names: names.into_iter().collect() };
         let flow = Flow { workload: sender.workload.clone(), destination, port: port.unwrap_or(Port::tcp(443)) };
         if flow.is_well_formed() {
             flows.insert(flow);
@@ -141,6 +143,16 @@ impl Dice {
         let &(protocol, first, last) = self.pick(&ranges)?;
         let choices = [first, last, first.saturating_sub(1), last.saturating_add(1)];
         self.pick(&choices).map(|number| Port::new(protocol, *number))
+    }
+
+    /// A name that a pattern matches.
+    fn name(&mut self, hosts: &BTreeSet<HostPattern>) -> Option<String> {
+        let hosts: Vec<&HostPattern> = hosts.iter().collect();
+        self.pick(&hosts).map(|host| match host {
+            HostPattern::Exact(name) => name.clone(),
+            HostPattern::OneLabel(suffix) => format!("one.{suffix}"),
+            HostPattern::AnyLabels(suffix) => format!("one.more.{suffix}"),
+        })
     }
 
     fn anywhere(&mut self) -> IpAddr {

@@ -2,7 +2,7 @@
 //!
 //! In: a program and a flow. Out: an [`Explanation`], all of it computed with the evaluator. Never prints.
 
-use egress_ir::{Block, BlockId, BlockKind, Decision, Flow, Program, RuleId, Speaking, Verdict, protocol};
+use egress_ir::{Block, BlockId, BlockKind, Decision, Flow, Program, RuleId, Speaking, Verdict, WorkloadSet, protocol};
 
 /// A decision with its reasons.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ fn matches(program: &Program, rule: RuleId, flow: &Flow) -> bool {
         && (destinations.addresses.contains(flow.destination.address) || by_name())
 }
 
-/// For a default deny, the allow that each governing policy could hold; for everything else, nothing.
+/// For a default deny, the allow that governing policies could hold; for everything else, nothing.
 fn additions(program: &Program, blocks: &[BlockId], decision: &Decision, flow: &Flow) -> Vec<Addition> {
     if decision.verdict != Verdict::Denied || !decision.rules.is_empty() {
         return Vec::new();
@@ -74,8 +74,12 @@ fn additions(program: &Program, blocks: &[BlockId], decision: &Decision, flow: &
         let block = program.blocks.at(**id);
         block.kind == BlockKind::Policy && !block.audit
     };
-    let rule = allow(flow);
-    blocks.iter().filter(governs).map(|&block| Addition { block, rule: rule.clone() }).collect()
+    let governing: Vec<BlockId> = blocks.iter().filter(governs).copied().collect();
+    // A rule in a policy for everybody would open the way to everybody, so it is named as a last resort only.
+    let is_narrow = |id: &BlockId| *program.workloads_of(program.blocks.at(*id)) != WorkloadSet::All;
+    let narrow: Vec<BlockId> = governing.iter().filter(|id| is_narrow(id)).copied().collect();
+    let chosen = if narrow.is_empty() { governing } else { narrow };
+    chosen.into_iter().map(|block| Addition { block, rule: allow(flow) }).collect()
 }
 
 /// The narrowest allow for a flow: by name where it was learned by one.
@@ -103,7 +107,6 @@ mod tests {
     use super::*;
     use egress_ir::{
         Action, Destination, DestinationSet, Origin, Origins, Port, PortSet, Prefix, Rule, SourceId, Workload,
-        WorkloadSet,
     };
 
     /// One policy and one guardrail for all, with these rules.
