@@ -126,7 +126,8 @@ fn mutated_objects_never_panic() {
         }
     }
     println!("seed {seed}: {cases} mutated texts, {accepted} accepted, {refused} refused");
-    assert!(accepted > 0 && refused > 0, "nothing was tried");
+    assert!(accepted + refused > 0, "nothing was tried");
+    assert!((accepted > 0 && refused > 0) || cases < 1000, "only one answer was seen");
 }
 
 fn judge_something(rng: &mut Rng, model: &Model) {
@@ -151,5 +152,5 @@ fn random_bytes_never_panic() {
         refused += u64::from(decode(&bytes).is_err());
     }
     println!("seed {seed}: {cases} random texts, {refused} refused");
-    assert!(refused > 0, "nothing was tried");
+    assert!(refused > 0 || cases < 20, "nothing was tried");
 }

@@ -93,10 +93,10 @@ impl Environment {
         pod_identity(&self.cluster_name, &pod.namespace, of_namespace, &pod.labels, &pod.service_account)
     }
 
-    /// Whether a pod of this identity gives a port this name. Cilium's tables know identities, not pods.
-    pub(super) fn names_port(&self, identity: &Identity, name: &str, port: (Protocol, u16)) -> bool {
-        let naming = self.pods.iter().filter(|pod| pod.named_ports.get(name) == Some(&port));
-        !identity.in_world && naming.into_iter().any(|pod| self.pod_labels(pod) == identity.labels)
+    /// Whether the pod at an address gives this port this name. Pods with other named ports have other identities.
+    pub(super) fn names_port(&self, address: IpAddr, name: &str, port: (Protocol, u16)) -> bool {
+        let pod = self.pods.iter().find(|pod| pod.addresses.contains(&address));
+        pod.is_some_and(|pod| pod.named_ports.get(name) == Some(&port))
     }
 
     /// The names that resolved to an address.

@@ -229,7 +229,7 @@ impl Target<'_> {
                 Numbers::Range(range) => range.contains(&self.flow.number),
                 Numbers::Named(name) => {
                     let named = (self.flow.protocol, self.flow.number);
-                    self.environment.names_port(&self.identity, name, named)
+                    self.environment.names_port(self.flow.to, name, named)
                 }
             }
     }

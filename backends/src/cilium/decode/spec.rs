@@ -236,19 +236,7 @@ fn peers(
     let fqdns = reader.field(fields, "toFQDNs", |reader, node| {
         reader.list(node, |reader, node| peer::name(reader, node).map(Peer::Name))
     });
-    let nodes = reader.field(fields, names.nodes, |reader, node| reader.list(node, |_, _| Some(())));
-    if nodes.as_ref().is_some_and(|nodes| !nodes.is_empty()) {
-        reader.problem(
-            Stage::Agent,
-            fields.node,
-            format!("`{}` needs a feature of the agent that is off", names.nodes),
-        );
-    }
-    lists.push(nodes.map(|_| Vec::new()));
-    let required = reader.field(fields, names.requires, |reader, node| reader.list(node, |_, _| Some(())));
-    if required.is_some_and(|required| !required.is_empty()) {
-        reader.problem(Stage::Schema, fields.node, format!("`{}` was removed from the API", names.requires));
-    }
+    lists.push(refused(reader, fields, names));
     let fqdns_used = fqdns.as_ref().is_some_and(|fqdns| !fqdns.is_empty());
     let kinds = lists.iter().filter(|list| list.as_ref().is_some_and(|list| !list.is_empty())).count()
         + usize::from(fqdns_used);
@@ -264,4 +252,21 @@ fn peers(
         (true, true) => Peers::Nobody,
         (true, false) => Peers::Everybody,
     }
+}
+
+/// `toNodes` and `toRequires`, which cannot hold anything. An empty list of nodes selects nobody.
+fn refused(reader: &mut Reader, fields: &Fields<'_>, names: &L3) -> Option<Vec<Peer>> {
+    let nodes = reader.field(fields, names.nodes, |reader, node| reader.list(node, |_, _| Some(())));
+    if nodes.as_ref().is_some_and(|nodes| !nodes.is_empty()) {
+        reader.problem(
+            Stage::Agent,
+            fields.node,
+            format!("`{}` needs a feature of the agent that is off", names.nodes),
+        );
+    }
+    let required = reader.field(fields, names.requires, |reader, node| reader.list(node, |_, _| Some(())));
+    if required.is_some_and(|required| !required.is_empty()) {
+        reader.problem(Stage::Schema, fields.node, format!("`{}` was removed from the API", names.requires));
+    }
+    nodes.map(|_| Vec::new())
 }

@@ -32,6 +32,9 @@ pub(super) fn allowed(set: &AddressSet, inside: &AddressSet) -> Cidrs {
         return Cidrs { entries: Vec::new(), matched: outside };
     }
     let exact = Cidrs { entries: cover(&outside), matched: outside };
+    if cost(&exact.entries) == 1 {
+        return exact;
+    }
     let others = [set.clone(), set.union(inside)].map(|matched| Cidrs { entries: cover(&matched), matched });
     others.into_iter().fold(exact, |best, form| if cost(&form.entries) < cost(&best.entries) { form } else { best })
 }

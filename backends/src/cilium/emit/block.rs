@@ -20,48 +20,72 @@ pub(super) fn write(
 ) {
     let program = emitter.program;
     let set = program.workloads_of(block);
-    let what = format!("`{}`", block.name);
-    let conjuncts = emitter.conjuncts(set, block.origin, &what);
+    let conjuncts = emitter.conjuncts(set, block.origin, &format!("`{}`", block.name));
     let governs = block.kind == BlockKind::Policy;
-    if holds_everybody(set) {
-        let message = "`all` means every pod here: address workloads are enforced where they pass, not by Cilium";
-        emitter.notice(Level::Note, "egress::target::address-workloads", None, message, "");
+    remarks(emitter, set, governs);
+    if governs {
+        resolver(emitter, block, &conjuncts);
     }
     let namespace = same_namespace(&conjuncts).filter(|_| emitter.options.namespaced);
-    let mut selectors = Vec::new();
-    for conjunct in &conjuncts {
-        match conjunct.selector(namespace.is_some()) {
-            Ok(selector) => selectors.push(selector),
-            Err(why) => {
-                emitter.error("egress::target::label", block.origin, format!("{what}: {}", why.message), why.help)
-            }
-        }
-    }
-    let mut entries = Entries { id, block, dns, needs_dns: false, all: Vec::new() };
+    let selectors = selectors(emitter, block, &conjuncts, namespace.is_some());
+    let mut entries = Entries { id, dns, needs_dns: false, all: Vec::new() };
     for action in [Action::Allow, Action::Deny] {
         for rule in emitter.rules(block, action).collect::<Vec<_>>() {
             entries.rule(emitter, rule, writer);
         }
     }
     let mut base = if governs { inside(&program.cluster.inside) } else { Vec::new() };
-    base.extend(
-        entries
-            .needs_dns
-            .then_some(dns)
-            .flatten()
-            .map(|rule| Entry::base("names are learned from the answers of the cluster's resolver", rule.clone())),
-    );
+    if let Some(dns) = dns.filter(|_| entries.needs_dns) {
+        base.push(Entry::base("names are learned from the answers of the cluster's resolver", dns.clone()));
+    }
+    let says_something = !base.is_empty() || !entries.all.is_empty();
+    if says_something && !selectors.is_empty() {
+        let entries = entries.all;
+        writer.policy(Policy { id, block, governs, namespace, selectors, conjuncts, base, entries });
+    }
+}
+
+/// What the user should know about every block of this kind.
+fn remarks(emitter: &mut Emitter<'_>, set: &WorkloadSet, governs: bool) {
+    if holds_everybody(set) {
+        let message = "`all` means every pod here: address workloads are enforced where they pass, not by Cilium";
+        emitter.notice(Level::Note, "egress::target::address-workloads", None, message, "");
+    }
     if governs {
         let message = "pods and nodes are inside by what they are, whatever their addresses; anything else, API servers \
                        included, is inside only within the cluster's ranges";
         let help = "see that `pods` and `nodes` of the cluster cover every address that pods and nodes have";
         emitter.notice(Level::Note, "egress::target::inside", None, message, help);
     }
-    if selectors.is_empty() || (base.is_empty() && entries.all.is_empty()) {
-        return;
+}
+
+/// A policy that governs the cluster's resolver also stops it from asking servers outside.
+fn resolver(emitter: &mut Emitter<'_>, block: &Block, conjuncts: &[Conjunct]) {
+    let program = emitter.program;
+    let dns = program.cluster.dns.map(|id| super::selectors::conjuncts(program.workload_sets.at(id)));
+    let Some(Ok(dns)) = dns else { return };
+    if dns.iter().any(|dns| conjuncts.iter().any(|own| dns.is_within(own))) {
+        let message = format!(
+            "`{}` governs the cluster's resolver too: it reaches outside name servers only if a rule allows it",
+            block.name
+        );
+        let help = "give the resolver a policy that allows its upstream servers, or leave it out with `except`";
+        emitter.notice(Level::Note, "egress::target::resolver", Some(block.origin), message, help);
     }
-    let entries = entries.all;
-    writer.policy(Policy { id, block, governs, namespace, selectors, conjuncts, base, entries });
+}
+
+fn selectors(emitter: &mut Emitter<'_>, block: &Block, conjuncts: &[Conjunct], namespaced: bool) -> Vec<Yaml> {
+    let mut selectors = Vec::new();
+    for conjunct in conjuncts {
+        match conjunct.selector(namespaced) {
+            Ok(selector) => selectors.push(selector),
+            Err(why) => {
+                let message = format!("`{}`: {}", block.name, why.message);
+                emitter.error("egress::target::label", block.origin, message, why.help);
+            }
+        }
+    }
+    selectors
 }
 
 /// Whether `all` is a part of the set.
@@ -96,7 +120,6 @@ fn inside(ranges: &egress_ir::AddressSet) -> Vec<Entry> {
 /// The entries of one block's rules.
 struct Entries<'p> {
     id: BlockId,
-    block: &'p Block,
     dns: Option<&'p Yaml>,
     needs_dns: bool,
     all: Vec<Entry>,
@@ -172,20 +195,8 @@ impl Entries<'_> {
         if destinations.hosts.is_empty() {
             return;
         }
-        if rule.action == Action::Deny {
-            let message = "Cilium cannot deny names";
-            let help = "deny the addresses, or allow only the names that are meant";
-            return emitter.error("egress::target::host-deny", rule.origin, message, help);
-        }
-        if matches!(form, Form::Entries { icmps, .. } if !icmps.is_empty()) {
-            let message = "Cilium combines names with ports of TCP, UDP and SCTP only";
-            let help = "give names and ICMP types rules of their own";
-            return emitter.error("egress::target::host", rule.origin, message, help);
-        }
-        if self.dns.is_none() && emitter.program.cluster.dns.is_none() {
-            let message = "Cilium learns names only from answers of the cluster's resolver, which is not declared";
-            let help = "declare it: `cluster … { … dns pods(k8s-app=kube-dns) in namespace kube-system }`";
-            return emitter.error("egress::target::dns", rule.origin, message, help);
+        if let Some((code, message, help)) = self.against_names(rule, form) {
+            return emitter.error(code, rule.origin, message, help);
         }
         let mut names = Vec::new();
         for host in &destinations.hosts {
@@ -198,6 +209,25 @@ impl Entries<'_> {
         emitter.notice(Level::Note, "egress::target::shared-address", None, message, "");
         self.needs_dns = true;
         self.push(id, rule, ("toFQDNs", Yaml::list(names)), form);
+    }
+
+    /// What speaks against names in this rule: code, message and way out.
+    fn against_names(&self, rule: &Rule, form: &Form) -> Option<(&'static str, &'static str, &'static str)> {
+        if rule.action == Action::Deny {
+            let help = "deny the addresses, or allow only the names that are meant";
+            return Some(("egress::target::host-deny", "Cilium cannot deny names", help));
+        }
+        if matches!(form, Form::Entries { icmps, .. } if !icmps.is_empty()) {
+            let message = "Cilium combines names with ports of TCP, UDP and SCTP only";
+            return Some(("egress::target::host", message, "give names and ICMP types rules of their own"));
+        }
+        if self.dns.is_none() {
+            let message =
+                "Cilium learns names only from answers of the cluster's resolver, which is not declared or no pod";
+            let help = "declare it: `cluster … { … dns pods(k8s-app=kube-dns) in namespace kube-system }`";
+            return Some(("egress::target::dns", message, help));
+        }
+        None
     }
 
     /// One entry for the ports and one for the ICMP types, or one without either.
@@ -223,7 +253,6 @@ impl Entries<'_> {
                 }
             }
         }
-        debug_assert!(self.block.rules.contains(&id));
     }
 }
 

@@ -147,7 +147,8 @@ impl Conjunct {
         Some(())
     }
 
-    fn is_within(&self, other: &Self) -> bool {
+    /// Whether every pod of this one is one of the other.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
         other.0.iter().all(|(key, values)| self.0.get(key).is_some_and(|own| own.is_subset(values)))
     }
 }
