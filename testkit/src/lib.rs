@@ -2,6 +2,7 @@
 
 pub mod flows;
 pub mod kubernetes;
+pub mod lab;
 pub mod policies;
 pub mod programs;
 pub mod seed;
