@@ -74,7 +74,7 @@ impl Merge {
     fn node(&mut self, metadata: Metadata, status: NodeStatus) -> Result<(), Fault> {
         let subject = self.subject("Node", &metadata, false)?;
         let mut addresses = Vec::new();
-        for (n, written) in status.addresses.unwrap_or_default().into_iter().enumerate() {
+        for (n, written) in status.addresses.unwrap_or_default().into_iter().map(|it| it.0).enumerate() {
             if matches!(written.kind.as_str(), "InternalIP" | "ExternalIP") {
                 let path = || format!("status.addresses[{n}].address");
                 addresses.push(address(&written.address).map_err(|reason| (subject.clone(), path(), reason))?);
@@ -152,7 +152,7 @@ type Fault = (Subject, String, String);
 
 /// The addresses of a pod, at most one of each family; `podIP` counts only where `podIPs` says nothing.
 fn pod_addresses(status: &PodStatus) -> Result<Vec<IpAddr>, (String, String)> {
-    let many = status.pod_ips.iter().flatten().enumerate().map(|(n, it)| (format!("status.podIPs[{n}].ip"), &it.ip));
+    let many = status.pod_ips.iter().flatten().enumerate().map(|(n, it)| (format!("status.podIPs[{n}].ip"), &it.0.ip));
     let mut written: Vec<(String, &String)> = many.collect();
     if written.is_empty() {
         written.extend(status.pod_ip.iter().filter(|ip| !ip.is_empty()).map(|ip| ("status.podIP".to_owned(), ip)));

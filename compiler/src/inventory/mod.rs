@@ -8,15 +8,17 @@
 mod error;
 mod merge;
 mod object;
+mod strict;
 
 pub use error::InventoryError;
 
 use egress_ir::Inventory;
 use error::Subject;
 use merge::Merge;
-use object::Object;
+use object::{AnyObject, Object};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use strict::Strict;
 
 /// Reads one document.
 ///
@@ -34,23 +36,55 @@ pub fn read_all<'b>(documents: impl IntoIterator<Item = &'b [u8]>) -> Result<Inv
     let mut merge = Merge::default();
     for bytes in documents {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut values = 0;
-        for value in serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>() {
-            values += 1;
-            match value {
-                Ok(value) => document(value, &mut merge),
-                // What follows a broken value cannot be told apart from it.
-                Err(error) => {
-                    merge.error(InventoryError::Json { reason: error.to_string() });
-                    break;
-                }
-            }
-        }
-        if values == 0 {
-            merge.error(InventoryError::Json { reason: "the document is empty".to_owned() });
+        match at_once(bytes) {
+            Some(objects) => objects.into_iter().for_each(|(at, object)| merge.add(object, &format!("items[{at}]"))),
+            None => one_by_one(bytes, &mut merge),
         }
     }
     merge.finish()
+}
+
+/// The objects of a single list, with their places, if nothing about any of them is unusual.
+fn at_once(bytes: &[u8]) -> Option<Vec<(usize, Object)>> {
+    let Strict(list) = serde_json::from_slice::<Strict<List>>(bytes).ok()?;
+    let implied = implied(&list.kind)?;
+    let mut objects = Vec::with_capacity(list.items.len());
+    for (at, Strict(item)) in list.items.into_iter().enumerate() {
+        objects.extend(item.object(implied).ok()?.map(|object| (at, object)));
+    }
+    Some(objects)
+}
+
+#[derive(Deserialize)]
+struct List {
+    kind: String,
+    items: Vec<Strict<AnyObject>>,
+}
+
+/// The kind of the items of a list, which need not say it themselves: those of a `PodList` are pods. Nothing at all for
+/// what is no list.
+fn implied(kind: &str) -> Option<Option<&str>> {
+    kind.strip_suffix("List").map(|kind| Some(kind).filter(|kind| !kind.is_empty()))
+}
+
+/// Reads documents part by part, so that each error has its place, and what is odd in objects of other kinds does not
+/// matter.
+fn one_by_one(bytes: &[u8], merge: &mut Merge) {
+    let mut values = 0;
+    for value in serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>() {
+        values += 1;
+        match value {
+            Ok(value) => document(value, merge),
+            // What follows a broken value cannot be told apart from it.
+            Err(error) => {
+                merge.error(InventoryError::Json { reason: error.to_string() });
+                break;
+            }
+        }
+    }
+    if values == 0 {
+        merge.error(InventoryError::Json { reason: "the document is empty".to_owned() });
+    }
 }
 
 /// What a document or an item is, before the rest of it is looked at.
@@ -61,22 +95,14 @@ struct Head<'j> {
     items: Option<&'j RawValue>,
 }
 
-/// Reads the head of an object; serde would take an array for one as well.
-fn head(value: &RawValue) -> Result<Head<'_>, (String, String)> {
-    match value.get().starts_with('{') {
-        true => typed(value.get()),
-        false => Err((String::new(), "it is not an object".to_owned())),
-    }
-}
-
 fn document(value: &RawValue, merge: &mut Merge) {
-    let head = match head(value) {
+    let Strict(head) = match typed::<Strict<Head<'_>>>(value.get()) {
         Ok(head) => head,
-        Err((path, reason)) => return merge.error(malformed(Subject::default(), path, reason)),
+        Err((path, reason)) => return merge.error(malformed(Subject::default(), join("", &path), reason)),
     };
     match (head.kind.as_deref(), head.items) {
         (None, _) => merge.error(malformed(Subject::default(), "kind".to_owned(), "it is missing".to_owned())),
-        (Some(kind), Some(items)) if kind.ends_with("List") => list(kind, items, merge),
+        (Some(kind), Some(items)) if implied(kind).is_some() => list(kind, items, merge),
         (Some(kind), None) if kind == "List" => {
             merge.error(malformed(Subject::of_kind(kind), "items".to_owned(), "it is missing".to_owned()));
         }
@@ -89,13 +115,12 @@ fn list(kind: &str, items: &RawValue, merge: &mut Merge) {
         Ok(items) => items,
         Err((_, reason)) => return merge.error(malformed(Subject::of_kind(kind), "items".to_owned(), reason)),
     };
-    // The items of a `PodList` need not say that they are pods.
-    let implied = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
+    let implied = implied(kind).flatten();
     for (n, item) in items.into_iter().enumerate() {
         let at = format!("items[{n}]");
-        match head(item) {
+        match typed::<Strict<Head<'_>>>(item.get()) {
             Err((path, reason)) => merge.error(malformed(Subject::default(), join(&at, &path), reason)),
-            Ok(head) => match head.kind.as_deref().or(implied) {
+            Ok(Strict(head)) => match head.kind.as_deref().or(implied) {
                 Some(kind) => object(kind, item, at, merge),
                 None => {
                     merge.error(malformed(Subject::default(), join(&at, "kind"), "it is missing".to_owned()));
@@ -119,8 +144,8 @@ fn malformed(subject: Subject, path: String, reason: String) -> InventoryError {
 
 fn join(at: &str, path: &str) -> String {
     match (at, path) {
-        ("", path) => path.to_owned(),
         (at, "" | ".") => at.to_owned(),
+        ("", path) => path.to_owned(),
         (at, path) => format!("{at}.{path}"),
     }
 }

@@ -5,13 +5,14 @@
 
 use super::LowerError;
 use super::intern::Interner;
+use super::workload;
 use crate::Kind;
 use crate::list::Lists;
 use crate::names::{DeclarationId, Names};
 use crate::source::Place;
 use egress_ir::{
-    AddressSet, Cluster, DestinationSet, DestinationSetId, HostPattern, PortSet, PortSetId, WorkloadSet, WorkloadSetId,
-    protocol,
+    AddressSet, Cluster, DestinationSet, DestinationSetId, HostPattern, PortSet, PortSetId, RangeSet, SourceId,
+    WorkloadSet, WorkloadSetId, protocol,
 };
 use egress_lang::ast::{
     DSet, DestinationTerm, IcmpVersion, Item, Name, PSet, PortTerm, SetNode, Transport, WSet, WorkloadTerm,
@@ -21,9 +22,6 @@ use egress_lang::value::Wildcard;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-
-use super::workload;
-use egress_ir::SourceId;
 
 /// The sets of a program in the making.
 pub(super) struct Sets<'a> {
@@ -45,8 +43,29 @@ pub(super) struct Sets<'a> {
 /// The parts of a destination set before they are made canonical.
 #[derive(Default)]
 struct Parts {
-    ranges: Vec<(IpAddr, IpAddr)>,
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
     hosts: BTreeSet<HostPattern>,
+}
+
+impl Parts {
+    fn range(&mut self, first: IpAddr, last: IpAddr) {
+        match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => self.v4.push((first.to_bits(), last.to_bits())),
+            (IpAddr::V6(first), IpAddr::V6(last)) => self.v6.push((first.to_bits(), last.to_bits())),
+            // INVARIANT: prefixes and written ranges are of one family.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+        }
+    }
+
+    fn set(&mut self, addresses: &AddressSet) {
+        self.v4.extend_from_slice(addresses.v4.ranges());
+        self.v6.extend_from_slice(addresses.v6.ranges());
+    }
+
+    fn addresses(self) -> AddressSet {
+        AddressSet { v4: RangeSet::from_ranges(self.v4), v6: RangeSet::from_ranges(self.v6) }
+    }
 }
 
 impl<'a> Sets<'a> {
@@ -167,7 +186,8 @@ impl<'a> Sets<'a> {
         }
         let mut parts = Parts::default();
         let known = self.destination_parts(source, set, &mut parts);
-        let set = DestinationSet { addresses: AddressSet::from_ranges(parts.ranges), hosts: parts.hosts };
+        let hosts = std::mem::take(&mut parts.hosts);
+        let set = DestinationSet { addresses: parts.addresses(), hosts };
         known.then(|| self.destinations.intern(set))
     }
 
@@ -199,8 +219,7 @@ impl<'a> Sets<'a> {
         if hosts_in(&from, &away) {
             return false;
         }
-        let left = AddressSet::from_ranges(from.ranges).difference(&AddressSet::from_ranges(away.ranges));
-        into.ranges.extend(left.ranges());
+        into.set(&from.addresses().difference(&away.addresses()));
         known
     }
 
@@ -226,16 +245,16 @@ impl<'a> Sets<'a> {
         match term {
             DestinationTerm::Name(name) => {
                 let set = self.destinations_named(name).and_then(|id| self.destinations.get(id))?;
-                into.ranges.extend(set.addresses.ranges());
+                into.set(&set.addresses);
                 into.hosts.extend(set.hosts.iter().cloned());
             }
             DestinationTerm::Prefix(prefix) => {
                 let prefix = super::prefix(prefix.node?);
-                into.ranges.push((prefix.address(), prefix.last()));
+                into.range(prefix.address(), prefix.last());
             }
             DestinationTerm::Range(range) => {
                 let range = range.node?;
-                into.ranges.push((range.first, range.last));
+                into.range(range.first, range.last);
             }
             DestinationTerm::Host(host) => {
                 let pattern = host.node.clone()?;
@@ -247,10 +266,10 @@ impl<'a> Sets<'a> {
             }
             DestinationTerm::List(list) => {
                 let selection = self.lists.find(source, list)?;
-                into.ranges.extend(self.lists.addresses(selection)?.ranges());
+                into.set(self.lists.addresses(selection)?);
             }
-            DestinationTerm::World => into.ranges.extend(self.world.ranges()),
-            DestinationTerm::Private => into.ranges.extend(self.private.ranges()),
+            DestinationTerm::World => into.set(&self.world),
+            DestinationTerm::Private => into.set(&self.private),
         }
         Some(())
     }

@@ -102,9 +102,16 @@ const fn article(kind: Kind) -> &'static str {
     }
 }
 
+/// How many steps of a cycle are shown; the last one always is.
+const MOST_STEPS: usize = 12;
+
 fn path(name: &str, uses: &[(String, Place)]) -> String {
     let names = std::iter::once(name).chain(uses.iter().map(|(name, _)| name.as_str()));
-    names.collect::<Vec<_>>().join(" → ")
+    if uses.len() <= MOST_STEPS {
+        return names.collect::<Vec<_>>().join(" → ");
+    }
+    let shown: Vec<&str> = names.take(MOST_STEPS).collect();
+    format!("{} → … {} more … → {name}", shown.join(" → "), uses.len() - MOST_STEPS)
 }
 
 impl NameError {
@@ -173,7 +180,7 @@ impl NameError {
                 let step = |(user, (used, place)): (&String, &(String, Place))| {
                     Label::context(*place, format!("`{user}` uses `{used}`"))
                 };
-                let steps = users.zip(uses).map(step);
+                let steps = users.zip(uses).map(step).take(MOST_STEPS);
                 std::iter::once(Label::primary(*place, "")).chain(steps).collect()
             }
             Self::Unused { place, .. } => vec![Label::primary(*place, "declared here")],

@@ -19,6 +19,7 @@ use egress_ir::SourceId;
 use egress_lang::ast::Item;
 use egress_lang::span::Span;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 
 /// The place of a declaration in [`Names::declared`].
 pub(crate) type DeclarationId = usize;
@@ -83,20 +84,23 @@ pub(crate) fn resolve(unit: &Unit, whole: bool) -> (Names<'_>, Vec<NameError>) {
     names.order = order;
     errors.extend(cycles);
     if whole {
-        let unused = graph::unused(&names).into_iter().filter(|unused| !meant(unused, &errors)).collect::<Vec<_>>();
-        errors.extend(unused);
+        let meant = meant(&errors);
+        let is_meant = |unused: &NameError| match unused {
+            NameError::Unused { kind, name, .. } => meant.contains(&(*kind, name.clone())),
+            _ => false,
+        };
+        errors.extend(graph::unused(&names).into_iter().filter(|unused| !is_meant(unused)));
     }
     (names, errors)
 }
 
-/// Whether an unused name is one that a misspelled use was meant for.
-fn meant(unused: &NameError, errors: &[NameError]) -> bool {
-    let NameError::Unused { kind: of, name: declared, .. } = unused else { return false };
-    let names_it = |error: &NameError| match error {
-        NameError::Unknown { kind, meant, .. } => kind == of && meant.as_ref() == Some(declared),
-        _ => false,
+/// The names that misspelled uses were probably meant for: those are not unused.
+fn meant(errors: &[NameError]) -> BTreeSet<(Kind, String)> {
+    let meant = |error: &NameError| match error {
+        NameError::Unknown { kind, meant: Some(meant), .. } => Some((*kind, meant.clone())),
+        _ => None,
     };
-    errors.iter().any(names_it)
+    errors.iter().filter_map(meant).collect()
 }
 
 /// Finds the declaration of every name in use; the unknown ones are errors.

@@ -8,14 +8,15 @@ use egress_ir::SourceId;
 use egress_lang::suggest::closest;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Comparing a name with all others takes time, so only this many different unknown names get a suggestion.
-const MOST_SUGGESTIONS: usize = 200;
+/// Comparing a name with all others takes time: after this many comparisons, unknown names get no suggestion.
+const MOST_COMPARISONS: usize = 100_000;
 
 /// Answers by name, each computed once.
 pub(super) struct Suggestions<'n, 'a> {
     names: &'n Names<'a>,
     by_kind: BTreeMap<Kind, BTreeSet<&'a str>>,
     known: BTreeMap<(Kind, &'a str), Option<&'a str>>,
+    compared: usize,
 }
 
 impl<'n, 'a> Suggestions<'n, 'a> {
@@ -24,7 +25,7 @@ impl<'n, 'a> Suggestions<'n, 'a> {
         for declared in &names.declared {
             by_kind.entry(declared.kind).or_default().insert(declared.name);
         }
-        Self { names, by_kind, known: BTreeMap::new() }
+        Self { names, by_kind, known: BTreeMap::new(), compared: 0 }
     }
 
     /// The error for a name that is not declared as what it is used for.
@@ -39,11 +40,12 @@ impl<'n, 'a> Suggestions<'n, 'a> {
         if let Some(known) = self.known.get(&(kind, name)) {
             return *known;
         }
-        if self.known.len() >= MOST_SUGGESTIONS {
+        let candidates = self.by_kind.get(&kind);
+        self.compared += candidates.map_or(0, BTreeSet::len);
+        if self.compared > MOST_COMPARISONS {
             return None;
         }
-        let candidates = self.by_kind.get(&kind).into_iter().flatten().copied();
-        let found = closest(name, candidates);
+        let found = closest(name, candidates.into_iter().flatten().copied());
         self.known.insert((kind, name), found);
         found
     }
