@@ -147,6 +147,22 @@ impl Conjunct {
         Some(())
     }
 
+    /// Both together as one, where they differ in the values of one key alone and a selector can say it.
+    fn merged(&self, other: &Self) -> Option<Self> {
+        if self.0.len() != other.0.len() {
+            return None;
+        }
+        let mut pairs = self.0.iter().zip(&other.0).filter(|(own, others)| own != others);
+        let ((key, own), (other_key, others)) = pairs.next()?;
+        if key != other_key || pairs.next().is_some() {
+            return None;
+        }
+        let either = own.or(others)?;
+        let (mut merged, key) = (self.clone(), key.clone());
+        merged.0.remove(&key);
+        merged.require(key, either).map(|()| merged)
+    }
+
     /// Whether every pod of this one is one of the other.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         other.0.iter().all(|(key, values)| self.0.get(key).is_some_and(|own| own.is_subset(values)))
@@ -203,10 +219,17 @@ fn without(all: &[Conjunct], cut: &Conjunct) -> Result<Vec<Conjunct>, TooMany> {
     simplified(left)
 }
 
-/// Leaves out what lies within another one.
+/// Leaves out what lies within another one, and makes one of two that differ in the values of one key alone.
 fn simplified(all: Vec<Conjunct>) -> Result<Vec<Conjunct>, TooMany> {
     let mut kept: Vec<Conjunct> = Vec::new();
-    for conjunct in all {
+    for mut conjunct in all {
+        // Each merge takes one away, so this ends.
+        while let Some((at, merged)) =
+            kept.iter().enumerate().find_map(|(at, known)| Some((at, conjunct.merged(known)?)))
+        {
+            kept.swap_remove(at);
+            conjunct = merged;
+        }
         if kept.iter().any(|known| conjunct.is_within(known)) {
             continue;
         }
@@ -295,6 +318,19 @@ impl Values {
         Self { absent: self.absent && other.absent, listed, inverted: self.inverted && other.inverted }
     }
 
+    /// Values in either; nothing where that would break the invariant.
+    fn or(&self, other: &Self) -> Option<Self> {
+        let listed: BTreeSet<String> = match (self.inverted, other.inverted) {
+            (false, false) => self.listed.union(&other.listed).cloned().collect(),
+            (false, true) => other.listed.difference(&self.listed).cloned().collect(),
+            (true, false) => self.listed.difference(&other.listed).cloned().collect(),
+            (true, true) => self.listed.intersection(&other.listed).cloned().collect(),
+        };
+        let either = Self { absent: self.absent || other.absent, listed, inverted: self.inverted || other.inverted };
+        let sayable = !either.absent || either.inverted || either.listed.is_empty();
+        sayable.then_some(either)
+    }
+
     fn is_subset(&self, other: &Self) -> bool {
         let present = match (self.inverted, other.inverted) {
             (false, false) => self.listed.is_subset(&other.listed),
@@ -354,4 +390,42 @@ fn expression(key: &str, operator: &str, values: Option<&BTreeSet<String>>) -> Y
         fields.push(("values".to_owned(), Yaml::list(values.iter().map(text))));
     }
     Yaml::Map(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egress_ir::{Requirement, Selector};
+
+    fn pods(key: &str, operator: Operator) -> WorkloadSet {
+        let labels = Selector(vec![Requirement { key: key.to_owned(), operator }]);
+        WorkloadSet::Pods(PodSelector { labels, ..PodSelector::default() })
+    }
+
+    fn one(value: &str) -> Operator {
+        Operator::In([value.to_owned()].into())
+    }
+
+    #[test]
+    fn unions_on_one_label_become_one_selector() {
+        let many = (0..1000).map(|number| pods("app", one(&format!("a{number}"))));
+        let found = conjuncts(&WorkloadSet::Union(many.collect())).expect("few selectors");
+        assert_eq!(found.len(), 1);
+        let both =
+            WorkloadSet::Union(vec![pods("app", one("a")), pods("app", Operator::NotIn(["a".to_owned()].into()))]);
+        assert_eq!(conjuncts(&both), Ok(vec![Conjunct::default()]));
+        let or_absent = WorkloadSet::Union(vec![pods("app", one("a")), pods("app", Operator::DoesNotExist)]);
+        assert_eq!(conjuncts(&or_absent).map(|found| found.len()), Ok(2));
+    }
+
+    #[test]
+    fn differences_that_explode_are_refused() {
+        let pair = |number: u32| {
+            let keys = [format!("a{number}"), format!("b{number}")];
+            let labels = keys.map(|key| Requirement { key, operator: Operator::Exists });
+            WorkloadSet::Pods(PodSelector { labels: Selector(labels.into()), ..PodSelector::default() })
+        };
+        let out = WorkloadSet::Union((0..20).map(pair).collect());
+        assert_eq!(conjuncts(&WorkloadSet::Except(Box::new(WorkloadSet::All), Box::new(out))), Err(TooMany));
+    }
 }
