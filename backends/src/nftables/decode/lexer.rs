@@ -19,7 +19,7 @@ pub(super) enum Kind<'t> {
     Word(&'t str),
     /// Text in double quotes, without them.
     Text(&'t str),
-    /// One of `{ } ; : , = == != & | + - @`.
+    /// One of `{ } ; : , = == != < & | + - @`.
     Mark(&'static str),
     /// The end of a line.
     NewLine,
@@ -38,7 +38,7 @@ impl Kind<'_> {
 }
 
 /// Longer marks come before their beginnings.
-const MARKS: [&str; 12] = ["==", "!=", "{", "}", ";", ",", "=", "&", "|", "+", "@", ":"];
+const MARKS: [&str; 13] = ["==", "!=", "<", "{", "}", ";", ",", "=", "&", "|", "+", "@", ":"];
 
 /// All tokens of a file, or the first place that is none.
 pub(super) fn tokens(bytes: &[u8]) -> Result<Vec<Token<'_>>, DecodeError> {

@@ -136,6 +136,12 @@ fn mask(reader: &mut Reader<'_>, field: Field) -> Result<u128, DecodeError> {
 }
 
 fn comparison(reader: &mut Reader<'_>, field: Field) -> Result<Statement, DecodeError> {
+    if reader.eat_mark("<") {
+        let below = values::range(reader, field)?;
+        let last = below.0.checked_sub(1).filter(|_| below.0 == below.1);
+        let last = last.ok_or_else(|| reader.wrong_before("nothing is below this"))?;
+        return Ok(Statement::Match(Match { field, negated: false, values: Values::Ranges(vec![(0, last)]) }));
+    }
     let place = *reader;
     let negated = reader.eat_mark("!=");
     let equals = !negated && reader.eat_mark("==");

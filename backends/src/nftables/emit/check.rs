@@ -161,33 +161,27 @@ pub(super) fn notices(program: &Program, inventory: Option<&Inventory>, hooks: &
         help: Some(help.to_owned()),
     };
     let pods = inventory.map_or(&[][..], |inventory| &inventory.pods);
+    let without_address = pods.iter().filter(|pod| pod.host_network || pod.addresses.is_empty());
+    let without_address: Vec<(bool, Workload)> =
+        without_address.map(|pod| (pod.host_network, Workload::Pod(pod.identity.clone()))).collect();
     for block in program.blocks.values() {
         let set = program.workloads_of(block);
-        let chosen = pods.iter().filter(|pod| set.contains(&Workload::Pod(pod.identity.clone())));
-        let (on_host, own): (Vec<_>, Vec<_>) = chosen.partition(|pod| pod.host_network);
-        let pending = own.iter().filter(|pod| pod.addresses.is_empty()).map(|pod| &pod.identity);
-        if let Some(first) = on_host.first().filter(|_| names_pods(set)) {
-            let first = Workload::Pod(first.identity.clone());
-            notices.push(Notice {
-                level: Level::Warning,
-                ..note(
-                    Some(block.origin),
-                    format!(
-                        "`{}` does not reach {} on a node's network, such as `{first}`",
-                        block.name,
-                        pods_shown(on_host.len())
-                    ),
-                    "such pods send as their node; govern its address instead",
-                )
-            });
+        let of = |on_host: bool| {
+            let chosen = without_address.iter().filter(move |(host, pod)| *host == on_host && set.contains(pod));
+            (chosen.clone().count(), chosen.map(|(_, pod)| pod).next())
+        };
+        if let (count, Some(first)) = of(true)
+            && names_pods(set)
+        {
+            let who = format!("`{}` does not reach {} on a node's network", block.name, pods_shown(count));
+            let help = "such pods send as their node; govern its address instead";
+            let what = note(Some(block.origin), format!("{who}, such as `{first}`"), help);
+            notices.push(Notice { level: Level::Warning, ..what });
         }
-        let pending: Vec<Workload> = pending.cloned().map(Workload::Pod).collect();
-        if let Some(first) = pending.first() {
-            notices.push(note(
-                Some(block.origin),
-                format!("{} of `{}` without an address, such as `{first}`", pods_shown(pending.len()), block.name),
-                "compile again when they run; until then their addresses are judged as unknown ones",
-            ));
+        if let (count, Some(first)) = of(false) {
+            let who = format!("{} of `{}` without an address", pods_shown(count), block.name);
+            let help = "compile again when they run; until then their addresses are judged as unknown ones";
+            notices.push(note(Some(block.origin), format!("{who}, such as `{first}`"), help));
         }
     }
     notices.extend(unknown_sources(program, hooks));

@@ -8,9 +8,9 @@ mod intern;
 mod outcome;
 mod plan;
 mod ports;
-mod prefixes;
 mod sources;
 mod text;
+mod tree;
 mod words;
 
 use super::model::Hook;

@@ -6,7 +6,6 @@
 use super::intern::Interner;
 use super::outcome::{Governance, Outcome};
 use super::ports;
-use super::prefixes::{Entry, Valued, longest_match};
 use super::sources::{Classes, Sources};
 use egress_ir::classes::PortCells;
 use egress_ir::classes::segments::{Keys, Segment, sweep};
@@ -34,11 +33,19 @@ pub(super) struct Plan {
     pub(super) addresses: Table,
 }
 
-/// A longest-match table for each family.
+/// Sorted, disjoint segments of each family; [`NOTHING`] is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Table {
-    pub(super) v4: Vec<Entry>,
-    pub(super) v6: Vec<Entry>,
+    pub(super) v4: Vec<Valued>,
+    pub(super) v6: Vec<Valued>,
+}
+
+/// A segment of addresses with one value; both ends are included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Valued {
+    pub(super) start: u128,
+    pub(super) end: u128,
+    pub(super) value: u32,
 }
 
 /// What is done to the packets of one class of sources.
@@ -66,12 +73,11 @@ pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
     let policies: Vec<u32> = sources.classes.lists().map(|blocks| planner.policy(blocks)).collect();
     let value = |class: usize| policies.get(class).copied().unwrap_or(NOTHING);
     let mut plan = planner.plan;
-    let table = |segments: &[Valued], width| {
-        let segments: Vec<Valued> =
-            segments.iter().map(|s| Valued { value: value(usize::try_from(s.value).unwrap_or(0)), ..*s }).collect();
-        longest_match(&segments, width, NOTHING)
+    let table = |segments: &[Valued]| {
+        let class = |segment: &Valued| usize::try_from(segment.value).unwrap_or(usize::MAX);
+        said(segments.iter().map(|segment| Valued { value: value(class(segment)), ..*segment }))
     };
-    plan.addresses = Table { v4: table(&sources.v4, 32), v6: table(&sources.v6, 128) };
+    plan.addresses = Table { v4: table(&sources.v4), v6: table(&sources.v6) };
     for (&address, &class) in &sources.pods {
         let own = value(class);
         // An ungoverned pod needs an entry only where its address alone would be governed.
@@ -175,10 +181,7 @@ impl Planner<'_> {
             covering.sort_unstable();
             values.push(self.port_chain(covering, governance, default));
         }
-        Table {
-            v4: longest_match(&valued(&v4, &values, u128::from), 32, NOTHING),
-            v6: longest_match(&valued(&v6, &values, |address| address), 128, NOTHING),
-        }
+        Table { v4: said(valued(&v4, &values, u128::from)), v6: said(valued(&v6, &values, |address| address)) }
     }
 
     /// The value of the port chain for destinations that exactly these rules cover.
@@ -232,10 +235,14 @@ impl Planner<'_> {
 }
 
 /// Segments with the values of their keys.
-fn valued<A: Point>(segments: &[Segment<A>], values: &[u32], wide: fn(A) -> u128) -> Vec<Valued> {
+fn valued<A: Point>(segments: &[Segment<A>], values: &[u32], wide: fn(A) -> u128) -> impl Iterator<Item = Valued> {
     let value = |segment: &Segment<A>| values.get(segment.key.index()).copied().unwrap_or(NOTHING);
-    let widened = |s: &Segment<A>| Valued { start: wide(s.start), end: wide(s.end), value: value(s) };
-    joined(segments.iter().map(widened))
+    segments.iter().map(move |s| Valued { start: wide(s.start), end: wide(s.end), value: value(s) })
+}
+
+/// The segments of which something is said, neighbours of one value joined.
+fn said(segments: impl Iterator<Item = Valued>) -> Vec<Valued> {
+    joined(segments.filter(|segment| segment.value != NOTHING))
 }
 
 /// Neighbours of one value joined.

@@ -95,13 +95,16 @@ fn joined(ranges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
     egress_ir::RangeSet::from_ranges(ranges).ranges().to_vec()
 }
 
-/// One condition for all single values, and one for each range.
+/// Up to so many single values are conditions of their own: every set costs the kernel a walk over the whole batch.
+const FEW: usize = 6;
+
+/// One condition for each range, and for each single value or all of them together.
 fn conditions(field: &str, ranges: &[(u32, u32)]) -> Vec<String> {
     let singles: Vec<String> = ranges.iter().filter(|(a, b)| a == b).map(|(value, _)| value.to_string()).collect();
-    let mut conditions = match singles.as_slice() {
-        [] => Vec::new(),
-        [one] => vec![format!("{field} {one}")],
-        several => vec![format!("{field} {{ {} }}", several.join(", "))],
+    let mut conditions = if singles.len() > FEW {
+        vec![format!("{field} {{ {} }}", singles.join(", "))]
+    } else {
+        singles.iter().map(|single| format!("{field} {single}")).collect()
     };
     let wide = ranges.iter().filter(|(first, last)| first < last);
     conditions.extend(wide.map(|(first, last)| format!("{field} {first}-{last}")));
@@ -121,7 +124,8 @@ mod tests {
             .union(&PortSet::numbers(1, 0x0301, 0x0302))
             .union(&PortSet::numbers(47, 0, 0));
         let expected = [
-            "meta l4proto { 17, 47 }",
+            "meta l4proto 17",
+            "meta l4proto 47",
             "icmp type 8",
             "icmp type 3 icmp code 1-2",
             "tcp dport 443",

@@ -4,8 +4,7 @@
 //! pod's is judged as a workload that is known by its address.
 
 use super::intern::Interner;
-use super::plan::{joined, swept};
-use super::prefixes::Valued;
+use super::plan::{Valued, joined, swept};
 use egress_ir::classes::segments::Keys;
 use egress_ir::{AddressSet, BlockId, Inventory, Pod, Program, Workload};
 use std::collections::{BTreeMap, HashMap};

@@ -1,15 +1,15 @@
 //! The plan as text for `nft -f`.
 //!
 //! In: the plan. Out: one file, one transaction. Two facts about the kernel shape it. A new set with intervals is
-//! empty to packets until some time after the switch, so there is none: tables are hash maps, one for each prefix
-//! length, and ranges stand in rules. And a map that is deleted is empty at once for packets which still walk the old
-//! rules, so whoever found nothing asks the map `live` of the same generation: a packet that finds nothing there
-//! either has been overtaken, and is judged once more by the second base chain of its hook.
+//! empty to packets until some time after the switch, so there is none: tables are trees of plain rules. And a map
+//! that is deleted is empty at once for packets which still walk the old rules, so whoever is in no map of pods asks
+//! the map `live_generation`, which is replaced with them: a packet that finds nothing there either has been
+//! overtaken, and is judged once more by the second base chain of its hook.
 
 use super::outcome::{Decider, Outcome};
-use super::plan::{Plan, Policy, Table};
+use super::plan::{Plan, Policy, Table, Valued};
 use super::ports;
-use super::prefixes::Entry;
+use super::tree;
 use super::words::{comment, identifier, log_prefix, push, push_v4, push_v6, quotable};
 use crate::nftables::decode::TABLE;
 use crate::nftables::model::Hook;
@@ -20,45 +20,24 @@ use egress_ir::{AddressSet, BlockKind, PortSet, Program};
 /// base chains that set and clear it.
 const OVERTAKEN: &str = "e9e5:5c01";
 
-/// Up to so many prefixes of one length are rules rather than a map.
-const FEW: usize = 3;
-
 /// Writes the file.
 pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[Hook]) -> String {
-    let mut writer = Writer { program, plan, options, hooks, maps: Vec::new(), body: String::new() };
-    writer.counters();
-    for (number, (_, outcome)) in (0..).zip(plan.outcomes.values().iter().map(|outcome| ((), outcome))) {
-        writer.outcome_chain(number, outcome);
-    }
-    for (number, chain) in plan.port_chains.values().iter().enumerate() {
-        writer.port_chain(number, chain);
-    }
-    let shapes: Vec<Shape> =
-        plan.tables.values().iter().enumerate().map(|(number, table)| writer.table(number, table)).collect();
-    for (number, policy) in plan.policies.values().iter().enumerate() {
-        writer.policy(number, policy, &shapes);
-    }
-    writer.live();
+    let port_rules = plan.port_chains.values().iter().map(|_| Vec::new()).collect();
+    let mut writer = Writer { program, plan, options, hooks, maps: Vec::new(), port_rules, body: String::new() };
     writer.judge();
     writer.base_chains();
+    writer.counters();
+    for (number, outcome) in plan.outcomes.values().iter().enumerate() {
+        writer.outcome_chain(number, outcome);
+    }
+    writer.port_chains();
+    for (number, table) in plan.tables.values().iter().enumerate() {
+        writer.table(number, table);
+    }
+    for (number, policy) in plan.policies.values().iter().enumerate() {
+        writer.policy(number, policy);
+    }
     writer.finish()
-}
-
-/// What must be asked around a table's chain.
-#[derive(Clone, Copy, Debug, Default)]
-struct Shape {
-    v4: Side,
-    v6: Side,
-}
-
-/// The same for one family.
-#[derive(Clone, Copy, Debug, Default)]
-struct Side {
-    exists: bool,
-    /// Its first rules trust that no map before was empty by mistake.
-    trusts: bool,
-    /// A packet that falls off its end may have missed a map that was deleted.
-    doubts: bool,
 }
 
 /// A family: how its packets are matched.
@@ -66,17 +45,22 @@ struct Side {
 struct Lines {
     protocol: &'static str,
     number: u8,
-    width: u8,
     push: fn(&mut String, u128, u128),
 }
 
 const V4: Lines = Lines {
     protocol: "ip",
     number: 4,
-    width: 32,
     push: |text, start, end| push_v4(text, u32::try_from(start).unwrap_or(0), u32::try_from(end).unwrap_or(u32::MAX)),
 };
-const V6: Lines = Lines { protocol: "ip6", number: 6, width: 128, push: push_v6 };
+const V6: Lines = Lines { protocol: "ip6", number: 6, push: push_v6 };
+
+impl Lines {
+    /// The last address.
+    fn last(self) -> u128 {
+        if self.number == 4 { u32::MAX.into() } else { u128::MAX }
+    }
+}
 
 struct Writer<'p> {
     program: &'p Program,
@@ -84,7 +68,9 @@ struct Writer<'p> {
     options: &'p Options,
     hooks: &'p [Hook],
     /// The maps with what they are typed for.
-    maps: Vec<(String, &'static str)>,
+    maps: Vec<(&'static str, &'static str)>,
+    /// The rules that stand in for each port chain.
+    port_rules: Vec<Vec<String>>,
     body: String,
 }
 
@@ -213,139 +199,145 @@ impl Writer<'_> {
         }
     }
 
-    fn port_chain(&mut self, number: usize, chain: &[(PortSet, usize)]) {
-        self.line(format_args!("\tchain p{number} {{"));
+    /// Writes the port chains. A short one stands in the place of each jump to it instead.
+    fn port_chains(&mut self) {
+        let mut uses = vec![0_usize; self.port_rules.len()];
+        for segment in self.plan.tables.values().iter().flat_map(|table| table.v4.iter().chain(&table.v6)) {
+            if let Some(count) = index(segment.value).and_then(|chain| uses.get_mut(chain)) {
+                *count += 1;
+            }
+        }
+        for (number, (chain, uses)) in self.plan.port_chains.values().iter().zip(uses).enumerate() {
+            let rules = self.port_rules_of(chain);
+            let short = rules.len() == 1 || (rules.len() == 2 && uses == 1);
+            if !short {
+                self.line(format_args!("\tchain p{number} {{\n\t\t{}\n\t}}", rules.join("\n\t\t")));
+            }
+            if let Some(place) = self.port_rules.get_mut(number) {
+                *place = if short { rules } else { vec![format!("goto p{number}")] };
+            }
+        }
+    }
+
+    fn port_rules_of(&self, chain: &[(PortSet, usize)]) -> Vec<String> {
         let mut ended = PortSet::empty();
+        let mut rules = Vec::new();
         for (ports, outcome) in chain {
             let action = self.reach(*outcome);
             for found in ports::matches(ports, &ended) {
                 let gap = if found.is_empty() { "" } else { " " };
-                self.line(format_args!("\t\t{found}{gap}{action}"));
+                rules.push(format!("{found}{gap}{action}"));
             }
             ended = ended.union(ports);
         }
-        self.line(format_args!("\t}}"));
+        rules
     }
 
-    fn table(&mut self, number: usize, table: &Table) -> Shape {
-        Shape { v4: self.table_chain(number, &table.v4, V4), v6: self.table_chain(number, &table.v6, V6) }
-    }
-
-    /// A chain that goes to the port chain of the longest prefix; falling off anywhere leads back to the policy.
-    fn table_chain(&mut self, number: usize, entries: &[Entry], lines: Lines) -> Side {
-        if entries.is_empty() {
-            return Side::default();
+    /// A tree for each family. Falling off anywhere leads back to the policy, because every step is a `goto`.
+    fn table(&mut self, number: usize, table: &Table) {
+        let port_rules = std::mem::take(&mut self.port_rules);
+        let none: &[String] = &[];
+        let rules = |value: u32| index(value).and_then(|chain| port_rules.get(chain)).map_or(none, Vec::as_slice);
+        for (segments, lines) in [(&table.v4, V4), (&table.v6, V6)] {
+            self.tree(&format!("t{number}_{}", lines.number), "daddr", segments, lines, |value| rules(value).to_vec());
         }
-        let verdict = |value: u32| match value.checked_sub(1) {
-            Some(chain) => format!("goto p{chain}"),
-            None => "return".to_owned(),
-        };
-        let name = format!("t{number}_{}", lines.number);
-        let (rules, doubts, trusts) = self.longest_match(&name, "daddr", entries, lines, verdict);
-        self.line(format_args!("\tchain {name} {{\n{rules}\t}}"));
-        Side { exists: true, trusts, doubts }
+        self.port_rules = port_rules;
     }
 
-    /// Rules that look the longest prefix up; also whether falling off them is in doubt, and whether they begin with
-    /// a rule rather than a map.
-    fn longest_match(
-        &mut self,
-        name: &str,
-        field: &str,
-        entries: &[Entry],
-        lines: Lines,
-        verdict: impl Fn(u32) -> String,
-    ) -> (String, bool, bool) {
-        let mut rules = String::new();
-        let (mut doubts, mut trusts) = (false, false);
-        for (index, group) in entries.chunk_by(|a, b| a.length == b.length).enumerate() {
-            let length = group.first().map_or(0, |entry| entry.length);
-            // After a map only length 0, which no mask can express, goes back to rules: each return costs a question.
-            if length == 0 || (!doubts && group.len() <= FEW) {
-                if doubts {
-                    rules.push_str("\t\tjump live\n");
+    /// The chains that find the segment of an address; the first has the name itself.
+    fn tree(&mut self, name: &str, field: &str, segments: &[Valued], lines: Lines, rules: impl Fn(u32) -> Vec<String>) {
+        let starts: Vec<u128> = segments.iter().map(|segment| segment.start).collect();
+        for node in tree::nodes(&starts) {
+            let chain = |number: usize| if number == 0 { name.to_owned() } else { format!("{name}_{number}") };
+            push(&mut self.body, format_args!("\tchain {} {{\n", chain(node.number)));
+            for (below, child) in node.children {
+                self.body.push_str("\t\t");
+                if let Some(below) = below {
+                    push(&mut self.body, format_args!("{} {field} < ", lines.protocol));
+                    (lines.push)(&mut self.body, below, below);
+                    self.body.push(' ');
                 }
-                doubts = false;
-                trusts |= index == 0;
-                for entry in group {
-                    rules.push_str("\t\t");
-                    self.push_match(&mut rules, field, entry, lines);
-                    push(&mut rules, format_args!("{}\n", verdict(entry.value)));
+                push(&mut self.body, format_args!("goto {}\n", chain(child)));
+            }
+            for segment in segments.get(node.leaves).unwrap_or_default() {
+                for rule in rules(segment.value) {
+                    self.body.push_str("\t\t");
+                    push_match(&mut self.body, field, segment, lines);
+                    push(&mut self.body, format_args!(" {rule}\n"));
                 }
-                continue;
             }
-            let map = format!("{name}_{length}");
-            push(&mut rules, format_args!("\t\t{} {field} ", lines.protocol));
-            if length < lines.width {
-                rules.push_str("& ");
-                let mask = mask(length, lines.width);
-                (lines.push)(&mut rules, mask, mask);
-                rules.push(' ');
-            }
-            push(&mut rules, format_args!("vmap @{map}\n"));
-            self.map(map, group, lines, &verdict);
-            doubts = true;
+            self.body.push_str("\t}\n");
         }
-        (rules, doubts, trusts)
     }
 
-    fn push_match(&self, rules: &mut String, field: &str, entry: &Entry, lines: Lines) {
-        if entry.length == 0 {
-            push(rules, format_args!("meta nfproto ipv{} ", lines.number));
-            return;
-        }
-        push(rules, format_args!("{} {field} ", lines.protocol));
-        let host_bits = !mask(entry.length, lines.width) & mask(lines.width, lines.width);
-        (lines.push)(rules, entry.address, entry.address | host_bits);
-        rules.push(' ');
-    }
-
-    fn map(&mut self, name: String, group: &[Entry], lines: Lines, verdict: impl Fn(u32) -> String) {
-        let count = group.len();
-        let typed = if lines.width == 32 { "ip daddr" } else { "ip6 daddr" };
-        push(&mut self.body, format_args!("\tmap {name} {{ typeof {typed} : verdict; size {count}; elements = {{ "));
-        for (index, entry) in group.iter().enumerate() {
-            self.body.push_str(if index == 0 { "" } else { ", " });
-            (lines.push)(&mut self.body, entry.address, entry.address);
-            push(&mut self.body, format_args!(" : {}", verdict(entry.value)));
-        }
-        self.body.push_str(" }; }\n");
+    fn map(&mut self, name: &'static str, typed: &'static str, elements: &[(String, String)]) {
+        let shown: Vec<String> = elements.iter().map(|(key, verdict)| format!("{key} : {verdict}")).collect();
+        let (size, shown) = (elements.len(), shown.join(", "));
+        self.line(format_args!("\tmap {name} {{ typeof {typed} : verdict; size {size}; elements = {{ {shown} }}; }}"));
         self.maps.push((name, typed));
     }
 
     /// The layers of a policy, and what becomes of a packet that none decides.
-    fn policy(&mut self, number: usize, policy: &Policy, shapes: &[Shape]) {
+    fn policy(&mut self, number: usize, policy: &Policy) {
         self.line(format_args!("\tchain w{number} {{"));
-        let mut doubts = false;
         for &layer in &policy.layers {
-            let shape = shapes.get(layer).copied().unwrap_or_default();
-            if doubts && (shape.v4.trusts || shape.v6.trusts) {
-                self.line(format_args!("\t\tjump live"));
-                doubts = false;
-            }
-            for (side, family) in [(shape.v4, 4), (shape.v6, 6)] {
-                if side.exists {
+            let Some(table) = self.plan.tables.get(layer) else { continue };
+            for (segments, family) in [(&table.v4, 4), (&table.v6, 6)] {
+                if !segments.is_empty() {
                     self.line(format_args!("\t\tmeta nfproto ipv{family} jump t{layer}_{family}"));
                 }
-                doubts |= side.doubts;
             }
-        }
-        if doubts {
-            self.line(format_args!("\t\tjump live"));
         }
         let action = self.reach(policy.default);
         self.line(format_args!("\t\t{action}\n\t}}"));
     }
 
+    /// What all hooks share: who is governed by what.
+    fn judge(&mut self) {
+        let mut rules = String::new();
+        self.accepted_at_once(&mut rules);
+        let verdict = |value: u32| index(value).map_or("accept".to_owned(), |policy| format!("jump w{policy}"));
+        for (lines, name, typed) in [(V4, "pods4", "ip saddr"), (V6, "pods6", "ip6 saddr")] {
+            let pods = self.plan.pods.iter().filter(|(address, _)| address.is_ipv4() == (lines.number == 4));
+            let shown = |(address, value): (&std::net::IpAddr, &u32)| {
+                let (bits, mut key) = (bits(*address), String::new());
+                (lines.push)(&mut key, bits, bits);
+                (key, verdict(*value))
+            };
+            let elements: Vec<(String, String)> = pods.map(shown).collect();
+            if !elements.is_empty() {
+                push(&mut rules, format_args!("\t\t{typed} vmap @{name}\n"));
+                self.map(name, typed, &elements);
+            }
+        }
+        if !self.maps.is_empty() {
+            self.live();
+            rules.push_str("\t\tjump live\n");
+        }
+        rules.push_str("\t\tfib daddr type local accept\n");
+        for (segments, lines) in [(&self.plan.addresses.v4, V4), (&self.plan.addresses.v6, V6)] {
+            if !segments.is_empty() {
+                let name = format!("s{}", lines.number);
+                push(&mut rules, format_args!("\t\tmeta nfproto ipv{} jump {name}\n", lines.number));
+                self.tree(&name, "saddr", segments, lines, |value| vec![verdict(value).replace("jump", "goto")]);
+            }
+        }
+        self.line(format_args!("\tchain judge {{\n{rules}\t}}"));
+        self.allow();
+    }
+
     /// Comes back while this generation is the current one; else has the packet judged once more.
     fn live(&mut self) {
-        self.maps.push(("live_generation".to_owned(), "meta nfproto"));
+        let elements = ["ipv4", "ipv6"].map(|family| (family.to_owned(), "return".to_owned()));
+        self.map("live_generation", "meta nfproto", &elements);
         self.line(format_args!(
-            "\tmap live_generation {{ typeof meta nfproto : verdict; elements = {{ ipv4 : return, ipv6 : return }}; }}\n\
-             \tcounter judged_again {{ }}\n\
-             \tchain live {{\n\t\tmeta nfproto vmap @live_generation\n\
+            "\tcounter judged_again {{ }}\n\tchain live {{\n\t\tmeta nfproto vmap @live_generation\n\
              \t\tcounter name judged_again meta priority set {OVERTAKEN} accept\n\t}}"
         ));
+    }
+
+    /// Where allowed flows end when they bear an epoch.
+    fn allow(&mut self) {
         if let Some(epoch) = self.options.epoch {
             let mask = self.options.ct_mark_mask;
             let value = epoch << mask.trailing_zeros();
@@ -357,58 +349,15 @@ impl Writer<'_> {
         }
     }
 
-    /// What all hooks share: who is governed by what.
-    fn judge(&mut self) {
-        let mut rules = String::new();
-        self.accepted_at_once(&mut rules);
-        let verdict = |value: u32| match value.checked_sub(1) {
-            Some(policy) => format!("jump w{policy}"),
-            None => "accept".to_owned(),
-        };
-        let mut has_pods = false;
-        for (lines, v4) in [(V4, true), (V6, false)] {
-            let pods = self.plan.pods.iter().filter(|(address, _)| address.is_ipv4() == v4);
-            let entry = |(address, value): (&std::net::IpAddr, &u32)| Entry {
-                length: lines.width,
-                address: bits(*address),
-                value: *value,
-            };
-            let entries: Vec<Entry> = pods.map(entry).collect();
-            if !entries.is_empty() {
-                has_pods = true;
-                let name = format!("pods{}", lines.number);
-                push(&mut rules, format_args!("\t\t{} saddr vmap @{name}\n", lines.protocol));
-                self.map(name, &entries, lines, verdict);
-            }
-        }
-        if has_pods {
-            rules.push_str("\t\tjump live\n");
-        }
-        rules.push_str("\t\tfib daddr type local accept\n");
-        let mut doubts = false;
-        for (lines, entries) in [(V4, &self.plan.addresses.v4), (V6, &self.plan.addresses.v6)] {
-            let name = format!("addresses{}", lines.number);
-            let (more, in_doubt, _) = self.longest_match(&name, "saddr", entries, lines, verdict);
-            rules.push_str(&more);
-            doubts |= in_doubt;
-        }
-        if doubts {
-            rules.push_str("\t\tjump live\n");
-        }
-        self.line(format_args!("\tchain judge {{\n{rules}\t}}"));
-    }
-
     /// Replies, destinations inside the cluster, and flows of the current epoch.
     fn accepted_at_once(&self, rules: &mut String) {
         rules.push_str("\t\tct direction reply ct state established,related accept\n");
         let inside: &AddressSet = &self.program.cluster.inside;
         for &(start, end) in inside.v4.ranges() {
-            rules.push_str("\t\t");
-            push_range(rules, V4, start.into(), end.into());
+            push_inside(rules, V4, start.into(), end.into());
         }
         for &(start, end) in inside.v6.ranges() {
-            rules.push_str("\t\t");
-            push_range(rules, V6, start, end);
+            push_inside(rules, V6, start, end);
         }
         if let Some(epoch) = self.options.epoch {
             let mask = self.options.ct_mark_mask;
@@ -483,13 +432,23 @@ impl Writer<'_> {
     }
 }
 
-fn push_range(rules: &mut String, lines: Lines, start: u128, end: u128) {
-    if start == 0 && end == mask(lines.width, lines.width) {
-        push(rules, format_args!("meta nfproto ipv{} accept\n", lines.number));
-        return;
+/// A value's number, counted from 0.
+fn index(value: u32) -> Option<usize> {
+    value.checked_sub(1).and_then(|number| usize::try_from(number).ok())
+}
+
+fn push_match(rules: &mut String, field: &str, segment: &Valued, lines: Lines) {
+    if segment.start == 0 && segment.end == lines.last() {
+        push(rules, format_args!("meta nfproto ipv{}", lines.number));
+    } else {
+        push(rules, format_args!("{} {field} ", lines.protocol));
+        (lines.push)(rules, segment.start, segment.end);
     }
-    push(rules, format_args!("{} daddr ", lines.protocol));
-    (lines.push)(rules, start, end);
+}
+
+fn push_inside(rules: &mut String, lines: Lines, start: u128, end: u128) {
+    rules.push_str("\t\t");
+    push_match(rules, "daddr", &Valued { start, end, value: 0 }, lines);
     rules.push_str(" accept\n");
 }
 
@@ -498,12 +457,6 @@ fn hook_name(hook: Hook) -> &'static str {
         Hook::Prerouting => "prerouting",
         Hook::Output => "output",
     }
-}
-
-/// The netmask of a length.
-fn mask(length: u8, width: u8) -> u128 {
-    let ones = u128::MAX.checked_shr(128 - u32::from(length)).unwrap_or(0);
-    ones.checked_shl(u32::from(width - length)).unwrap_or(0)
 }
 
 fn bits(address: std::net::IpAddr) -> u128 {
