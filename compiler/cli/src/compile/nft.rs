@@ -108,7 +108,7 @@ mod tests {
             eprintln!("SKIPPED: nft is not installed");
             return;
         }
-        let right = dry_run(b"table inet egressc { chain c { } }\n");
+        let right = dry_run(b"table inet egressc {\n\tchain c {\n\t}\n}\n");
         if let DryRun::NotDone(why) = &right {
             eprintln!("SKIPPED: {why}");
             return;
