@@ -84,6 +84,9 @@ pub(super) struct Facts<'p> {
     rules: Vec<RuleFacts>,
     /// Where a deny (second) cuts an allow (first).
     pub(super) cuts: FxHashMap<(RuleId, RuleId), Cell>,
+    /// Where a deny by address (second) stops an allow by name (first): a host allow alone never says which addresses
+    /// are meant, so that this is a guard rather than a contradiction.
+    pub(super) guards: FxHashMap<(RuleId, RuleId), Cell>,
     /// Where two allows name different gateways.
     pub(super) conflicts: FxHashMap<(RuleId, RuleId), Cell>,
     /// Where an allow lets a name resolve to an address that is not public.
@@ -97,8 +100,8 @@ impl<'p> Facts<'p> {
     /// No facts yet.
     pub(super) fn of(program: &'p Program) -> Self {
         let rules = vec![RuleFacts::default(); program.rules.len()];
-        let (cuts, conflicts, rebindings) = (FxHashMap::default(), FxHashMap::default(), FxHashMap::default());
-        Self { program, rules, cuts, conflicts, rebindings }
+        let (cuts, guards, conflicts) = (FxHashMap::default(), FxHashMap::default(), FxHashMap::default());
+        Self { program, rules, cuts, guards, conflicts, rebindings: FxHashMap::default() }
     }
 
     /// The facts about a rule.
@@ -106,8 +109,9 @@ impl<'p> Facts<'p> {
         self.rules.get(egress_ir::Id::index(rule))
     }
 
-    /// Notes what happens in a cell of a group; `matching` are the rules that match there, sorted.
-    pub(super) fn note(&mut self, governed: bool, matching: &[RuleId], cell: impl Fn() -> Cell) {
+    /// Notes what happens in a cell of a group; `matching` are the rules that match there, `by_address` those of them
+    /// that do so whatever the names are, both sorted.
+    pub(super) fn note(&mut self, governed: bool, matching: &[RuleId], by_address: &[RuleId], cell: impl Fn() -> Cell) {
         for &rule in matching {
             self.change(rule, |facts| {
                 facts.matches.get_or_insert_with(&cell);
@@ -115,20 +119,29 @@ impl<'p> Facts<'p> {
         }
         let denied = matching.iter().any(|&rule| self.program.rules.at(rule).action == Action::Deny);
         if denied {
-            self.note_denied(governed, matching, &cell);
+            self.note_cuts(matching, by_address, &cell);
+            self.note_denied(governed, matching);
         } else if governed {
             self.note_allowed(matching, &cell);
         }
     }
 
-    fn note_denied(&mut self, governed: bool, matching: &[RuleId], cell: &impl Fn() -> Cell) {
+    fn note_cuts(&mut self, matching: &[RuleId], by_address: &[RuleId], cell: &impl Fn() -> Cell) {
         let program = self.program;
         let of = |action| matching.iter().copied().filter(move |&rule| program.rules.at(rule).action == action);
+        let addressed = |rule: &RuleId| by_address.len() == matching.len() || by_address.binary_search(rule).is_ok();
         for allow in of(Action::Allow) {
             for deny in of(Action::Deny) {
-                self.cuts.entry((allow, deny)).or_insert_with(cell);
+                let guards = !addressed(&allow) && addressed(&deny);
+                let pairs = if guards { &mut self.guards } else { &mut self.cuts };
+                pairs.entry((allow, deny)).or_insert_with(cell);
             }
         }
+    }
+
+    fn note_denied(&mut self, governed: bool, matching: &[RuleId]) {
+        let program = self.program;
+        let of = |action| matching.iter().copied().filter(move |&rule| program.rules.at(rule).action == action);
         let (several, allowed) = (of(Action::Deny).nth(1).is_some(), of(Action::Allow).next().is_some());
         for deny in of(Action::Deny) {
             let guards = program.blocks.at(program.rules.at(deny).block).kind == BlockKind::Guardrail;

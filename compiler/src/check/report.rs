@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Label};
 use crate::source::Place;
 use egress_ir::{Action, AddressSet, BlockId, Origin, OriginId, PortSet, Program, Rule, RuleId, Verdict};
 use egress_lang::span::Span;
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Diagnostics about the rules of enforced blocks whose name `about` accepts.
@@ -22,20 +23,30 @@ pub(super) fn report(
     let reachable: BTreeSet<RuleId> = groups.iter().flat_map(|group| group.rules.iter().copied()).collect();
     let mut report = Report { program, facts, reachable, judge: Judge::new(program, groups), diagnostics: Vec::new() };
     let concerns = |block: BlockId| !program.blocks.at(block).audit && about(&program.blocks.at(block).name);
-    let mut cuts: BTreeMap<RuleId, BTreeMap<RuleId, &Cell>> = BTreeMap::new();
-    for (&(allow, deny), cell) in &facts.cuts {
-        cuts.entry(allow).or_default().insert(deny, cell);
-    }
+    let (cuts, guards) = (by_allow(&facts.cuts), by_allow(&facts.guards));
     for (id, rule) in program.rules.iter().filter(|(_, rule)| concerns(rule.block)) {
         let Some(rule_facts) = facts.rule(id) else { continue };
         let none = BTreeMap::new();
-        report.rule(id, rule, rule_facts, cuts.get(&id).unwrap_or(&none));
+        let of = |pairs: &'_ BTreeMap<_, _>| pairs.get(&id).unwrap_or(&none).clone();
+        report.rule(id, rule, rule_facts, of(&cuts), of(&guards));
     }
     let of_either = |a: RuleId, b: RuleId| [a, b].iter().any(|&rule| concerns(program.rules.at(rule).block));
     let conflicts: BTreeMap<_, _> = facts.conflicts.iter().filter(|((a, b), _)| of_either(*a, *b)).collect();
     conflicts.into_iter().for_each(|(&(first, second), cell)| report.conflict(first, second, cell));
     report.diagnostics
 }
+
+/// The denies that meet each allow.
+fn by_allow(pairs: &FxHashMap<(RuleId, RuleId), Cell>) -> BTreeMap<RuleId, Denies<'_>> {
+    let mut denies: BTreeMap<RuleId, Denies<'_>> = BTreeMap::new();
+    for (&(allow, deny), cell) in pairs {
+        denies.entry(allow).or_default().insert(deny, cell);
+    }
+    denies
+}
+
+/// Denies, each with the first cell in which it meets an allow.
+type Denies<'c> = BTreeMap<RuleId, &'c Cell>;
 
 struct Report<'p> {
     program: &'p Program,
@@ -50,15 +61,15 @@ struct Report<'p> {
 const MOST_LABELS: usize = 5;
 
 impl Report<'_> {
-    fn rule(&mut self, id: RuleId, rule: &Rule, facts: &RuleFacts, cuts: &BTreeMap<RuleId, &Cell>) {
+    fn rule(&mut self, id: RuleId, rule: &Rule, facts: &RuleFacts, cuts: Denies<'_>, guards: Denies<'_>) {
         match (&facts.matches, facts.alive, facts.needed) {
             (None, _, _) => self.empty(id, rule),
-            (Some(_), false, _) => self.covered(id, cuts),
+            (Some(_), false, _) => self.covered(id, &guards.into_iter().chain(cuts.clone()).collect()),
             (Some(cell), true, false) => self.redundant(id, facts, cell),
             (Some(_), true, true) => {}
         }
         if facts.alive {
-            self.overridden(id, rule, cuts);
+            self.overridden(id, rule, &cuts);
         }
         if let Some(cell) = self.facts.rebindings.get(&id) {
             self.rebinding(id, cell);
@@ -87,7 +98,7 @@ impl Report<'_> {
     }
 
     /// An allow that denies cover wholly.
-    fn covered(&mut self, id: RuleId, cuts: &BTreeMap<RuleId, &Cell>) {
+    fn covered(&mut self, id: RuleId, cuts: &Denies<'_>) {
         let message = format!("{} can never decide anything: denies cover all of it", self.title(id));
         let dead = Diagnostic::error("egress::rule::dead", message).label(self.primary(id, "never allows anything"));
         let dead = self.with_rules(dead, cuts.keys().copied(), "denied here");
@@ -116,10 +127,9 @@ impl Report<'_> {
     }
 
     /// An allow that denies of other blocks cut.
-    fn overridden(&mut self, id: RuleId, rule: &Rule, cuts: &BTreeMap<RuleId, &Cell>) {
+    fn overridden(&mut self, id: RuleId, rule: &Rule, cuts: &Denies<'_>) {
         let foreign = |deny: &RuleId| self.program.rules.at(*deny).block != rule.block;
-        let cutting: BTreeMap<RuleId, &Cell> =
-            cuts.iter().filter(|(deny, _)| foreign(deny)).map(|(d, c)| (*d, *c)).collect();
+        let cutting: Denies<'_> = cuts.iter().filter(|(deny, _)| foreign(deny)).map(|(d, c)| (*d, *c)).collect();
         let Some((&deny, cell)) = cutting.first_key_value() else { return };
         let blocks: BTreeSet<&str> = cutting.keys().map(|&deny| self.block_name(deny)).collect();
         let message = format!("{} is partly overridden by {}", self.title(id), enumerated(&blocks));
@@ -156,7 +166,7 @@ impl Report<'_> {
         let finding = Diagnostic::warning("egress::rule::rebinding", message)
             .label(self.primary(id, "matches by name, whatever the name resolves to"))
             .fact(format!("not denied: {}", block_of_flows(cell)))
-            .help("deny these addresses to the same workloads, as with `deny private`");
+            .help("deny these addresses to the same workloads, as `deny private` does");
         let confirmed = self.judge.confirmed(finding, cell, |replay| {
             let lets_out = matches!(replay.decision.verdict, Verdict::Allowed(_) | Verdict::Conflict(_));
             lets_out && replay.decision.rules.contains(&id)

@@ -28,14 +28,13 @@ pub(super) fn walk(program: &Program, number: u32, group: &Group, facts: &mut Fa
     }
 }
 
-/// Addresses to which no name of the outside should resolve: private, shared, link-local and loopback
-/// (RFC 1918, RFC 6598, RFC 3927, RFC 1122; RFC 4193, RFC 4291).
+/// Addresses to which no name of the outside should resolve, the `private` of the language: RFC 1918, RFC 6598 and
+/// RFC 3927 for IPv4, RFC 4193 and RFC 4291 (link-local) for IPv6.
 fn special_addresses() -> AddressSet {
-    let v4 = [(10, 0, 8), (172, 16, 12), (192, 168, 16), (100, 64, 10), (169, 254, 16), (127, 0, 8), (0, 0, 8)];
+    let v4 = [(10, 0, 8), (172, 16, 12), (192, 168, 16), (100, 64, 10), (169, 254, 16)];
     let v4 = v4.map(|(a, b, length)| (IpAddr::from(Ipv4Addr::new(a, b, 0, 0)), length));
     let v6 = [(0xfc00, 7), (0xfe80, 10)].map(|(a, length)| (Ipv6Addr::new(a, 0, 0, 0, 0, 0, 0, 0).into(), length));
-    let loopback = (IpAddr::from(Ipv6Addr::LOCALHOST), 128);
-    let all = v4.into_iter().chain(v6).chain([loopback]);
+    let all = v4.into_iter().chain(v6);
     AddressSet::from_prefixes(all.map(|(address, length)| Prefix::containing(address, length)))
 }
 
@@ -125,7 +124,7 @@ impl<'p> Plan<'p> {
             let cell = || place.cell(self.number, (first, last), &[]);
             let possible = !matching.is_empty() && is_possible((first, last), place.v6);
             if possible {
-                facts.note(self.governed, matching, cell);
+                facts.note(self.governed, matching, matching, cell);
             }
             possible
         };
@@ -157,7 +156,7 @@ impl<'p> Plan<'p> {
             matching.clear();
             matching.extend(here.iter().filter(|rule| by_address.binary_search(rule).is_ok()));
             if !matching.is_empty() {
-                facts.note(self.governed, &matching, || cell(&[]));
+                facts.note(self.governed, &matching, &matching, || cell(&[]));
             }
             if matching.len() < here.len() {
                 self.visit_names(place, &matching, &here, cell, facts);
@@ -180,7 +179,7 @@ impl<'p> Plan<'p> {
             if matching.len() == by_address.len() {
                 continue;
             }
-            facts.note(self.governed, &matching, || cell(names));
+            facts.note(self.governed, &matching, by_address, || cell(names));
             let action = |rule: &RuleId| self.program.rules.at(*rule).action;
             if place.special && matching.iter().all(|rule| action(rule) == Action::Allow) {
                 for &rule in named.iter().filter(|rule| by_address.binary_search(rule).is_err()) {
