@@ -14,11 +14,13 @@ pub(super) struct Group {
     pub(super) governed: bool,
     /// The rules that apply, sorted.
     pub(super) rules: Vec<RuleId>,
+    /// Whether the members shown are pods that run.
+    pub(super) runs: bool,
     /// A member that can send to IPv4, and one that can send to IPv6 destinations.
     pub(super) members: [Option<Workload>; 2],
 }
 
-/// All groups, in a fixed order.
+/// All groups, in a fixed order: those of which a pod runs come first, so that findings show them.
 pub(super) fn groups(
     program: &Program,
     inventory: Option<&Inventory>,
@@ -41,7 +43,9 @@ pub(super) fn groups(
         }
     }
     show_running_pods(program, inventory, &mut groups);
-    Ok(groups.into_values().collect())
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by_key(|group| !group.runs);
+    Ok(groups)
 }
 
 fn group(program: &Program, blocks: &[BlockId], members: [Option<Workload>; 2]) -> Group {
@@ -49,7 +53,7 @@ fn group(program: &Program, blocks: &[BlockId], members: [Option<Workload>; 2]) 
     let governed = blocks.iter().any(|block| block.kind == BlockKind::Policy);
     let mut rules: Vec<RuleId> = blocks.iter().flat_map(|block| block.rules.iter().copied()).collect();
     rules.sort_unstable();
-    Group { governed, rules, members }
+    Group { governed, rules, runs: false, members }
 }
 
 /// Shows a pod that runs in place of an invented one.
@@ -61,6 +65,7 @@ fn show_running_pods(program: &Program, inventory: Option<&Inventory>, groups: &
         let speaking = program.blocks.iter().filter(|(_, block)| !block.audit);
         let speaking = speaking.filter(|(_, block)| program.workloads_of(block).contains(&workload));
         if let Some(group) = groups.get_mut(&speaking.map(|(id, _)| id).collect::<Vec<_>>()) {
+            group.runs = true;
             group.members = [Some(workload.clone()), Some(workload)];
         }
     }
