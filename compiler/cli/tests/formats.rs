@@ -105,7 +105,9 @@ fn schema() -> Value {
     let metadata = cargo_metadata::MetadataCommand::new().manifest_path(repository().join("Cargo.toml")).exec().unwrap();
     let package = metadata.packages.iter().find(|package| package.name.as_str() == "serde-sarif").unwrap();
     let file = package.manifest_path.parent().unwrap().join("src/schema.json");
-    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    let text = std::fs::read_to_string(file).unwrap();
+    // One pattern of the published schema has a bracket too many, which only some readers of patterns take.
+    serde_json::from_str(&text.replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$")).unwrap()
 }
 
 #[test]

@@ -21,7 +21,7 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
 const TESTS_MAY_KNOW: [(&str, &[&str]); 3] = [
     ("egress-compiler", &["egress-testkit"]),
     ("egress-backends", &["egress-testkit", "egress-compiler"]),
-    ("egress-testkit", &["egress-compiler"]),
+    ("egress-testkit", &["egress-compiler", "egress-lang"]),
 ];
 
 fn known(table: &[(&str, &[&str])], package: &str) -> BTreeSet<String> {

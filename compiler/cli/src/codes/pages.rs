@@ -80,6 +80,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("egress::target::option", include_str!("../../../../docs/codes/egress-target-option.md")),
     ("egress::target::port", include_str!("../../../../docs/codes/egress-target-port.md")),
     ("egress::target::protocol", include_str!("../../../../docs/codes/egress-target-protocol.md")),
+    ("egress::target::resolver", include_str!("../../../../docs/codes/egress-target-resolver.md")),
     ("egress::target::shared-address", include_str!("../../../../docs/codes/egress-target-shared-address.md")),
     ("egress::target::workload-address", include_str!("../../../../docs/codes/egress-target-workload-address.md")),
     ("egress::target::workload-set", include_str!("../../../../docs/codes/egress-target-workload-set.md")),

@@ -176,8 +176,9 @@ impl SourceCode for Stitched<'_> {
         let (from, to) = (lines.start(first), lines.start(last));
         let data = text.get(from..to).ok_or(MietteError::OutOfBounds)?;
         let whole = SourceSpan::from((base + from, to - from));
-        // miette counts the column of what it is handed, which begins with a line.
-        let path = lines.source.path.clone();
-        Ok(Box::new(MietteSpanContents::new_named(path, data.as_bytes(), whole, first, 0, last - first)))
+        // Asked without context, miette wants to know in which column the span begins.
+        let before = text.get(from..start).filter(|_| context_before == 0).unwrap_or_default();
+        let (path, column) = (lines.source.path.clone(), before.chars().count());
+        Ok(Box::new(MietteSpanContents::new_named(path, data.as_bytes(), whole, first, column, last - first)))
     }
 }
