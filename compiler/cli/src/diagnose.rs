@@ -42,8 +42,11 @@ pub(crate) fn run(unit: &UnitArguments, world: &WorldArguments) -> Result<Diagno
     let mut manifest = source_lines(&input.sources, &input.root);
     manifest.extend(documents.iter().map(|bytes| format!("{} inventory", hexadecimal(bytes))));
 
-    let options =
-        Options { as_of: Some(world.as_of.unwrap_or_else(clock::today)), inventory: inventory.as_ref(), strict: world.strict };
+    let options = Options {
+        as_of: Some(world.as_of.unwrap_or_else(clock::today)),
+        inventory: inventory.as_ref(),
+        strict: world.strict,
+    };
     let files = counted(input.sources.len(), "file");
     let mut compiled =
         progress::during(&format!("checking {files}"), || egress_compiler::compile(input, &disk, &options));

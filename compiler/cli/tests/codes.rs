@@ -1,5 +1,12 @@
 //! Pages of codes: one for each code that exists, and their examples do what they say.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a case that cannot be read must stop the test"
+)]
 
+#[cfg(test)]
 mod support;
 
 use serde_json::Value;
@@ -142,6 +149,8 @@ fn codes_below(folder: &Path, codes: &mut BTreeSet<String>) {
 /// `egress::GROUP::NAME`, both of small letters, digits and hyphens.
 fn is_code(word: &str) -> bool {
     let parts: Vec<&str> = word.split("::").collect();
-    let plain = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let plain = |part: &&str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
     parts.len() == 3 && parts[0] == "egress" && parts.iter().all(plain)
 }

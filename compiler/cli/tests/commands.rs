@@ -1,5 +1,6 @@
 //! The command end to end: arguments, exit codes, files and streams.
 
+#[cfg(test)]
 mod support;
 
 use serde_json::Value;
@@ -82,7 +83,8 @@ fn colour_is_for_terminals_and_for_those_who_ask() {
 
 #[test]
 fn links_do_not_lead_out_of_the_root() {
-    let folder = Folder::new(&[("unit/p.egress", "policy p { for all deny list \"l.txt\" }"), ("secret", "hidden text")]);
+    let folder =
+        Folder::new(&[("unit/p.egress", "policy p { for all deny list \"l.txt\" }"), ("secret", "hidden text")]);
     symlink("../secret", folder.path().join("unit/l.txt")).unwrap();
     let run = folder.run(&["check", "unit"]);
     assert_eq!(run.code, Some(1));
@@ -215,7 +217,10 @@ fn digests_do_not_depend_on_where_the_unit_lies() {
 
 #[test]
 fn explain_answers_with_rules_and_what_would_change_it() {
-    let folder = Folder::new(&[("p.egress", &format!("guardrail never {{\n  for all\n  deny 192.0.2.66 because \"x\"\n}}\n{HOSTS}"))]);
+    let folder = Folder::new(&[(
+        "p.egress",
+        &format!("guardrail never {{\n  for all\n  deny 192.0.2.66 because \"x\"\n}}\n{HOSTS}"),
+    )]);
     let explain = |to: &str| {
         let run = folder.run(&["explain", "--from", "10.9.0.7", "--to", to, "--format", "json"]);
         assert_eq!(run.code, Some(0), "{run:?}");

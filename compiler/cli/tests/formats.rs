@@ -1,5 +1,7 @@
 //! The forms of findings: snapshots for people and machines, and SARIF against its schema.
+#![expect(clippy::unwrap_used, reason = "a case that cannot be read must stop the test")]
 
+#[cfg(test)]
 mod support;
 
 use serde_json::Value;
@@ -13,7 +15,10 @@ fn unit() -> Folder {
             "# café 𝄞\ndestinations a = b\ndestinations ledger = 10.20.0.0/16\npolicy shop {\n  for pods(app=checkout) in namespace shop\n  \
              allow ledger, a on 443/tcp until 2020-01-01\n  allow ledgr because \"𝄞\" until 2026-01-20\n  deny list \"../lists/bad.txt\"\n}\n",
         ),
-        ("policies/data.egress", "destinations b = a\ndestinations ledger = 10.21.0.0/16\npolicy data { for all allow 10.1.2.3/8 }\n"),
+        (
+            "policies/data.egress",
+            "destinations b = a\ndestinations ledger = 10.21.0.0/16\npolicy data { for all allow 10.1.2.3/8 }\n",
+        ),
         ("lists/bad.txt", "192.0.2.0/24\nnot an address\n198.51.100.1/24\n"),
     ])
 }
@@ -102,7 +107,8 @@ fn validate(log: &Value) {
 
 /// The schema of SARIF 2.1.0 (OASIS), as the package `serde-sarif` brings it.
 fn schema() -> Value {
-    let metadata = cargo_metadata::MetadataCommand::new().manifest_path(repository().join("Cargo.toml")).exec().unwrap();
+    let metadata =
+        cargo_metadata::MetadataCommand::new().manifest_path(repository().join("Cargo.toml")).exec().unwrap();
     let package = metadata.packages.iter().find(|package| package.name.as_str() == "serde-sarif").unwrap();
     let file = package.manifest_path.parent().unwrap().join("src/schema.json");
     let text = std::fs::read_to_string(file).unwrap();

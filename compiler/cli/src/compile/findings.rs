@@ -38,7 +38,8 @@ pub(super) fn refused_by_nft(said: &str) -> Diagnostic {
 pub(super) fn differs(target: Target, flow: Flow, passes: bool) -> Diagnostic {
     let (source, artifact) = if passes { ("passes", "denies it") } else { ("is denied", "lets it pass") };
     let name = target.name();
-    let message = format!("by the policy this flow {source}, and the artifact for {name} {artifact}: nothing was written");
+    let message =
+        format!("by the policy this flow {source}, and the artifact for {name} {artifact}: nothing was written");
     Diagnostic::error("egress::internal::artifact", message).witness(flow).help("please report this with the policy")
 }
 

@@ -5,7 +5,8 @@
 
 use egress_ir::classes::possible_sources;
 use egress_ir::{
-    AddressSet, Destination, Flow, HostPattern, Inventory, Port, PortSet, Program, RuleId, RunningPod, Workload, WorkloadSetId,
+    AddressSet, Destination, Flow, HostPattern, Inventory, Port, PortSet, Program, RuleId, RunningPod, Workload,
+    WorkloadSetId,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

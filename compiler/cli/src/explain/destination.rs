@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn destinations_read_back_as_flows_print_them() {
-        for text in ["1.2.3.4:443/tcp", "[2001:db8::1]:53/udp", "1.2.3.4 icmp/8", "::1 icmpv6/1/4", "1.2.3.4 protocol/47"] {
+        for text in
+            ["1.2.3.4:443/tcp", "[2001:db8::1]:53/udp", "1.2.3.4 icmp/8", "::1 icmpv6/1/4", "1.2.3.4 protocol/47"]
+        {
             let to = parse(text).unwrap();
             let flow = egress_ir::Flow {
                 workload: egress_ir::Workload::Address(to.address),
@@ -120,8 +122,21 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        let wrong = ["", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536/tcp", "1.2.3.4:443/xyz", "2001:db8::1", "[::1]443/tcp",
-            "[::1", "1.2.3:80/tcp", "api.stripe.com:443/tcp", "1.2.3.4 icmp", "1.2.3.4 icmp/256", "1.2.3.4 protocol/6"];
+        let wrong = [
+            "",
+            "1.2.3.4",
+            "1.2.3.4:",
+            "1.2.3.4:65536/tcp",
+            "1.2.3.4:443/xyz",
+            "2001:db8::1",
+            "[::1]443/tcp",
+            "[::1",
+            "1.2.3:80/tcp",
+            "api.stripe.com:443/tcp",
+            "1.2.3.4 icmp",
+            "1.2.3.4 icmp/256",
+            "1.2.3.4 protocol/6",
+        ];
         for text in wrong {
             assert!(parse(text).is_err(), "{text}");
         }

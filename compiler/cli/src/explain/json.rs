@@ -3,7 +3,7 @@
 //! In: an explanation. Out: the object, with keys in a fixed order.
 
 use super::reasons::Explanation;
-use crate::render::{Index, flow_as_json, place_as_json, Tool, to_text, VERSION};
+use crate::render::{Index, Tool, VERSION, flow_as_json, place_as_json, to_text};
 use egress_compiler::Source;
 use egress_compiler::source::Place;
 use egress_ir::{Action, Arena, BlockId, BlockKind, GatewayId, OriginId, Program, RuleId, SourceId, Verdict};
@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 pub(super) fn show(program: &Program, sources: &Arena<SourceId, Source>, explanation: &Explanation) -> String {
     let page = Page { program, index: Index::new(sources) };
     let decision = &explanation.decision;
-    let pivots = explanation.pivots.iter().map(|(rule, verdict)| {
-        json!({ "without": program.rule_name(*rule), "verdict": page.verdict(verdict) })
-    });
-    let additions = explanation.additions.iter().map(|addition| {
-        json!({ "in": program.blocks.at(addition.block).name, "rule": addition.rule })
-    });
+    let pivots = explanation
+        .pivots
+        .iter()
+        .map(|(rule, verdict)| json!({ "without": program.rule_name(*rule), "verdict": page.verdict(verdict) }));
+    let additions = explanation
+        .additions
+        .iter()
+        .map(|addition| json!({ "in": program.blocks.at(addition.block).name, "rule": addition.rule }));
     to_text(&json!({
         "version": VERSION,
         "tool": Tool::default(),

@@ -5,9 +5,7 @@
 use super::reasons::Explanation;
 use crate::render::counted;
 use egress_compiler::Source;
-use egress_ir::{
-    Action, Arena, BlockId, BlockKind, GatewayId, OriginId, Program, RuleId, SourceId, Verdict,
-};
+use egress_ir::{Action, Arena, BlockId, BlockKind, GatewayId, OriginId, Program, RuleId, SourceId, Verdict};
 
 /// The explanation as text.
 pub(super) fn show(
@@ -24,10 +22,15 @@ pub(super) fn show(
     }
     text.push_str(&page.section("decided by", decision.rules.iter().map(|rule| page.rule(*rule))));
     text.push_str(&page.section("also matching", explanation.bystanders().into_iter().map(|rule| page.rule(rule))));
-    text.push_str(&page.section("blocks that speak about it", explanation.blocks.iter().map(|block| page.block(*block))));
+    text.push_str(
+        &page.section("blocks that speak about it", explanation.blocks.iter().map(|block| page.block(*block))),
+    );
     text.push_str(&page.section("what would change it", page.changes(explanation).into_iter()));
     if let Some(audit) = &decision.audit {
-        let line = format!("{} if the blocks in audit mode were enforced; until then it is logged", page.verdict(audit, false));
+        let line = format!(
+            "{} if the blocks in audit mode were enforced; until then it is logged",
+            page.verdict(audit, false)
+        );
         text.push_str(&page.section("audit", std::iter::once(line)));
     }
     let log = decision.log.then(|| "a matching rule asks for a record of this flow".to_owned());
@@ -71,7 +74,9 @@ impl Page<'_> {
 
     fn without_rules(&self, verdict: &Verdict) -> &'static str {
         match verdict {
-            Verdict::Inside => "the destination is inside the cluster, where NetworkPolicy speaks and egress policy does not",
+            Verdict::Inside => {
+                "the destination is inside the cluster, where NetworkPolicy speaks and egress policy does not"
+            }
             Verdict::Ungoverned => "no policy governs the workload, and no guardrail forbids the flow",
             Verdict::Allowed(_) | Verdict::Conflict(_) | Verdict::Denied => {
                 "by default: a policy governs the workload, and nothing allows the flow"
@@ -93,11 +98,15 @@ impl Page<'_> {
         };
         let audit = if self.program.blocks.at(rule.block).audit { "  in audit mode" } else { "" };
         let head = format!("{action}  {}  {}{audit}", self.program.rule_name(id), self.place(rule.origin));
-        [Some(head), self.text(rule.origin).map(|text| format!("  {text}")), self.said(id).map(|said| format!("  {said}"))]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join("\n")
+        [
+            Some(head),
+            self.text(rule.origin).map(|text| format!("  {text}")),
+            self.said(id).map(|said| format!("  {said}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n")
     }
 
     /// Owner, reason, ticket and last day of a rule.

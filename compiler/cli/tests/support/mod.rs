@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A day on which nothing in the test cases has expired.
-pub const AS_OF: &str = "2026-01-15";
+pub(crate) const AS_OF: &str = "2026-01-15";
 
 /// What a run printed, and how it ended.
 #[derive(Debug)]
-pub struct Run {
-    pub stdout: String,
-    pub stderr: String,
-    pub code: Option<i32>,
+pub(crate) struct Run {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
 }
 
 /// A folder with files, deleted when it is dropped.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for (path, text) in files {
             folder.write(path, text.as_bytes());
@@ -28,39 +28,39 @@ impl Folder {
         folder
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn write(&self, path: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
         let file = self.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
     }
 
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.path().join(path)).unwrap()
     }
 
     /// Names of everything directly inside, sorted.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path()).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         run_in(self.path(), arguments, b"")
     }
 
-    pub fn run_with(&self, arguments: &[&str], stdin: &[u8]) -> Run {
+    pub(crate) fn run_with(&self, arguments: &[&str], stdin: &[u8]) -> Run {
         run_in(self.path(), arguments, stdin)
     }
 }
 
 /// Runs the binary in a folder, with `stdin`.
-pub fn run_in(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
+pub(crate) fn run_in(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
     let mut child = Command::new(env!("CARGO_BIN_EXE_egressc"))
         .args(arguments)
         .current_dir(folder)
@@ -83,12 +83,12 @@ pub fn run_in(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
 }
 
 /// The repository's top folder.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// Fenced blocks of a Markdown page: the words after the fence, and the text.
-pub fn fenced(page: &str) -> Vec<(String, String)> {
+pub(crate) fn fenced(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(String, String)> = None;
     for line in page.lines() {
