@@ -292,6 +292,31 @@ fn the_retailer_compiles_to_every_target() {
 }
 
 #[test]
+fn the_unit_of_findings_shows_each_of_them() {
+    let unit = repository().join("testdata/retailer-findings");
+    let inventory = ["--inventory", "../retailer/inventory.json", "--as-of", AS_OF];
+    let run = run_in(&unit, &[&["check", "--format", "json"][..], &inventory].concat(), b"");
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let found: Vec<&str> = report["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap()).collect();
+    for code in [
+        "egress::rule::dead",
+        "egress::rule::redundant",
+        "egress::rule::overridden",
+        "egress::conflict::gateway",
+        "egress::rule::expired",
+        "egress::rule::rebinding",
+        "egress::name::unused",
+        "egress::coverage::ungoverned",
+        "egress::coverage::unmatched",
+    ] {
+        assert!(found.contains(&code), "{code} is not among {found:?}");
+    }
+    let with_witness = report["findings"].as_array().unwrap().iter().filter(|finding| !finding["witness"].is_null());
+    assert!(with_witness.count() >= 4, "{}", run.stdout);
+}
+
+#[test]
 fn completions_and_pages_are_printed() {
     let folder = Folder::new(&[]);
     for shell in ["bash", "zsh", "fish"] {

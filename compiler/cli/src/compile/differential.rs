@@ -120,3 +120,54 @@ fn is_neighbour_discovery(flow: &Flow) -> bool {
     let is_local = address.is_unicast_link_local() || address.segments().first() == Some(&0xff02);
     flow.port.protocol() == protocol::ICMPV6 && (133..=136).contains(&kind) && is_local
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egress_compiler::{Input, MemoryFiles, SourceText};
+
+    fn program(text: &str) -> Program {
+        let source = SourceText { path: "p.egress".into(), bytes: text.into() };
+        let input = Input { sources: vec![source], root: ".".into() };
+        let compiled = egress_compiler::compile(input, &MemoryFiles::default(), &egress_compiler::Options::default());
+        compiled.program.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics))
+    }
+
+    fn mutated(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        text.replace(from, to).into_bytes()
+    }
+
+    #[test]
+    fn a_changed_ruleset_is_found_out() {
+        let program = program("policy p { for address 10.9.0.0/24 allow 192.0.2.0/24, 198.51.100.7 on 443/tcp }");
+        let options = nftables::Options::default();
+        let bytes = nftables::emit(&program, None, &options).unwrap().bytes;
+        let check = |bytes: &[u8]| nftables(&program, None, &options, bytes);
+        assert!(matches!(check(&bytes), SelfCheck::Agrees(flows) if flows > 20), "{:?}", check(&bytes));
+        for (from, to) in [("443", "444"), ("198.51.100.7", "198.51.100.8")] {
+            let judged = check(&mutated(&bytes, from, to));
+            assert!(matches!(judged, SelfCheck::Differs { .. }), "{from} for {to}: {judged:?}");
+        }
+        assert!(matches!(check(b"table inet other { }"), SelfCheck::Unreadable(_)));
+    }
+
+    #[test]
+    fn changed_objects_are_found_out() {
+        let program = program(
+            "cluster c { pods 10.42.0.0/16 dns pods(k8s-app=kube-dns) in namespace kube-system }\n\
+             policy p { for pods(app=a) in namespace shop allow 192.0.2.0/24 on 443/tcp allow host api.example.com deny private }",
+        );
+        let bytes = cilium::emit(&program, &cilium::Options::default()).unwrap().bytes;
+        let check = |bytes: &[u8]| cilium(&program, None, bytes);
+        assert!(matches!(check(&bytes), SelfCheck::Agrees(flows) if flows > 20), "{:?}", check(&bytes));
+        for (from, to) in
+            [("192.0.2.0/24", "192.0.2.0/25"), ("\"443\"", "\"444\""), ("api.example.com", "api.example.org")]
+        {
+            let judged = check(&mutated(&bytes, from, to));
+            assert!(matches!(judged, SelfCheck::Differs { .. }), "{from} for {to}: {judged:?}");
+        }
+        assert!(matches!(check(b"kind: Pod"), SelfCheck::Unreadable(_)));
+    }
+}
