@@ -53,6 +53,8 @@ pub struct Compiled {
     pub program: Option<Program>,
     /// Everything found, in the order of [`diagnostic::sort`].
     pub diagnostics: Vec<Diagnostic>,
+    /// Whether the checker gave up before it had an answer about every rule: what it would have found is unknown.
+    pub unfinished: bool,
     /// The files, sorted by path; the same ids as in `program.origins.sources`.
     pub sources: Arena<SourceId, Source>,
     /// The list files that were read, sorted by path.
@@ -130,6 +132,7 @@ pub fn compile(input: Input, files: &dyn Files, options: &Options<'_>) -> Compil
     let unnamed = misnamed.iter().any(|error| error.severity() == Severity::Error);
     let whole = understood && lowered.whole && !unnamed && unlisted.is_empty();
     let program = whole.then_some(lowered.program);
+    let checked = program.as_ref().map(|program| check::check(program, options.inventory, check::Limits::default()));
     let uncovered = program.as_ref().map(|program| coverage::check(&unit, &names, program, options.inventory));
 
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
@@ -138,9 +141,13 @@ pub fn compile(input: Input, files: &dyn Files, options: &Options<'_>) -> Compil
     diagnostics.extend(unlisted.into_iter().map(Diagnostic::from));
     diagnostics.extend(lowered.errors.into_iter().map(Diagnostic::from));
     diagnostics.extend(ended.into_iter().map(Diagnostic::from));
+    let unfinished = matches!(checked, Some(Err(_)));
+    diagnostics.extend(
+        checked.map(|answer| answer.unwrap_or_else(|limit| vec![Diagnostic::from(limit)])).into_iter().flatten(),
+    );
     diagnostics.extend(uncovered.iter().flatten().map(|error| error.diagnostic(options.strict)));
     diagnostic::sort(&mut diagnostics);
 
     let declarations = names.declarations();
-    Compiled { program, diagnostics, lists: lists.digests, declarations, sources }
+    Compiled { program, diagnostics, unfinished, lists: lists.digests, declarations, sources }
 }

@@ -44,7 +44,14 @@ fn findings_are_exactly_what_brute_force_finds() {
 }
 
 fn shape(case: u64) -> Shape {
-    Shape { blocks: 1..=3, rules: 1..=3, gateways: 2, audit: false, hosts: case.is_multiple_of(3), ..Shape::everything() }
+    Shape {
+        blocks: 1..=3,
+        rules: 1..=3,
+        gateways: 2,
+        audit: false,
+        hosts: case.is_multiple_of(3),
+        ..Shape::everything()
+    }
 }
 
 /// What the checker reports.

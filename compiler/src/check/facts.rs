@@ -27,6 +27,11 @@ pub(super) struct Cell {
 }
 
 impl Cell {
+    /// The number of addresses less one, then the number of ports less one.
+    fn width(&self) -> (u128, u32) {
+        (self.end - self.start, self.ports.1 - self.ports.0)
+    }
+
     /// The first and the last address.
     pub(super) fn addresses(&self) -> (IpAddr, IpAddr) {
         let of = |bits: u128| match (self.v6, u32::try_from(bits)) {
@@ -82,7 +87,7 @@ pub(super) struct RuleFacts {
 pub(super) struct Facts<'p> {
     program: &'p Program,
     rules: Vec<RuleFacts>,
-    /// Where a deny (second) cuts an allow (first).
+    /// The widest cell in which a deny (second) cuts an allow (first).
     pub(super) cuts: FxHashMap<(RuleId, RuleId), Cell>,
     /// Where a deny by address (second) stops an allow by name (first): a host allow alone never says which addresses
     /// are meant, so that this is a guard rather than a contradiction.
@@ -134,7 +139,11 @@ impl<'p> Facts<'p> {
             for deny in of(Action::Deny) {
                 let guards = !addressed(&allow) && addressed(&deny);
                 let pairs = if guards { &mut self.guards } else { &mut self.cuts };
-                pairs.entry((allow, deny)).or_insert_with(cell);
+                let known = pairs.entry((allow, deny)).or_insert_with(cell);
+                let here = cell();
+                if here.width() > known.width() {
+                    *known = here;
+                }
             }
         }
     }

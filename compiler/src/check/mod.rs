@@ -29,6 +29,13 @@ impl Default for Limits {
     }
 }
 
+impl From<TooManyClasses> for Diagnostic {
+    fn from(limit: TooManyClasses) -> Self {
+        Self::error("egress::check::too-many-classes", format!("the rules are not checked: {limit}"))
+            .help("ask for fewer labels in each workload set, or name namespaces, which part the sets")
+    }
+}
+
 /// The findings about a program's rules, in no particular order.
 ///
 /// With an inventory, witnesses are pods that run wherever one shows the finding; the findings are the same.
