@@ -63,7 +63,7 @@ fn check(
         let shown = || format!("{at}: {flow}\n{decision:?}\n{judgement:?}\n{packet:?}\n{text}");
         assert_eq!(judgement.passes, decision.verdict.passes(), "{}", shown());
         check_counters(program, &decision, &judgement.counters, &shown);
-        check_logs(program, &flow, &decision, &judgement.logs, &shown);
+        check_logs(&decision, &judgement.logs, &shown);
         if let Some(epoch) = epoch {
             let marked = matches!(decision.verdict, egress_ir::Verdict::Allowed(_));
             assert_eq!(judgement.mark, if marked { epoch << 16 } else { 0 }, "{}", shown());
@@ -74,7 +74,7 @@ fn check(
     }
 }
 
-/// Every rule that decides counts, and no other; the same for policies by default.
+/// Some rule that decides counts and none that does not; the same for policies by default.
 fn check_counters(program: &Program, decision: &egress_ir::Decision, counted: &[String], shown: &impl Fn() -> String) {
     let counted: BTreeSet<&str> =
         counted.iter().map(String::as_str).filter(|name| !name.starts_with("audit_")).collect();
@@ -82,15 +82,14 @@ fn check_counters(program: &Program, decision: &egress_ir::Decision, counted: &[
         decision.rules.iter().map(|rule| format!("rule_{}", program.rule_name(*rule).replace('#', "."))).collect();
     let (defaults, counted_rules): (Vec<&str>, Vec<&str>) =
         counted.into_iter().partition(|name| name.starts_with("default_"));
-    assert!(counted_rules.into_iter().eq(rules.iter().map(String::as_str)), "{}", shown());
+    assert!(counted_rules.iter().all(|rule| rules.contains(*rule)), "{}", shown());
+    assert_eq!(counted_rules.is_empty(), rules.is_empty(), "{}", shown());
     let by_default = decision.verdict == egress_ir::Verdict::Denied && decision.rules.is_empty();
     assert_eq!(!defaults.is_empty(), by_default, "{}", shown());
 }
 
 /// A log for every default deny, for what a rule wants logged, and for what audit mode would change.
 fn check_logs(
-    program: &Program,
-    flow: &egress_ir::Flow,
     decision: &egress_ir::Decision,
     logs: &[egress_backends::nftables::model::Log],
     shown: &impl Fn() -> String,
@@ -103,7 +102,6 @@ fn check_logs(
     assert_eq!(starting("egressc audit allow "), usize::from(audit == Some(true)), "{}", shown());
     assert_eq!(starting("egressc audit deny "), usize::from(audit == Some(false)), "{}", shown());
     assert!(logs.iter().all(|log| log.group == Some(5) && log.prefix.len() <= 126), "{}", shown());
-    let _ = (program, flow);
 }
 
 fn kinds(decision: &egress_ir::Decision) -> Vec<&'static str> {

@@ -6,12 +6,14 @@
 
 mod decode;
 mod emit;
+mod epoch;
 pub mod judge;
 pub mod model;
 pub mod options;
 
 pub use decode::{DecodeError, TABLE, decode};
 pub use emit::emit;
+pub use epoch::epoch_of;
 pub use judge::{Judgement, Packet, State};
 pub use model::{Hook, Ruleset};
 pub use options::{LogTarget, Options};

@@ -4,6 +4,7 @@
 //! be said ([`check`]), who sends ([`sources`]), which tables and chains there are ([`plan`]), and their text ([`text`]).
 
 mod check;
+mod groups;
 mod intern;
 mod outcome;
 mod plan;

@@ -61,6 +61,16 @@ impl Governance {
         Self { enforced: policies(false), audited: policies(true) }
     }
 
+    /// As for a class that one of these blocks governs by enforced rules: for tables that many classes share.
+    pub(super) fn by_any_of(blocks: &[BlockId]) -> Self {
+        Self { enforced: blocks.first().copied().into_iter().collect(), audited: Vec::new() }
+    }
+
+    /// Whether some enforced policy puts the class under default deny.
+    pub(super) fn governs(&self) -> bool {
+        !self.enforced.is_empty()
+    }
+
     /// The outcome for flows that exactly these rules match, sorted by id.
     pub(super) fn outcome(&self, program: &Program, matching: &[RuleId]) -> Outcome {
         let rule_is_enforced = |rule: &RuleId| !program.blocks.at(program.rules.at(*rule).block).audit;

@@ -3,13 +3,14 @@
 //! In: a program that passed the capability check, and the inventory. Out: [`Plan`]. Everything that is equal is
 //! there once: sources of one set of blocks share a policy, and equal tables and chains share a number.
 
+use super::groups::{Groups, Kind, destinations, kind};
 use super::intern::Interner;
 use super::outcome::{Governance, Outcome};
 use super::ports;
-use super::sources::{Classes, Sources};
+use super::sources::Sources;
 use egress_ir::classes::PortCells;
 use egress_ir::classes::segments::{Keys, Segment, sweep};
-use egress_ir::{Action, AddressSet, BlockId, DestinationSetId, Point, PortSet, Program, RangeSet, RuleId};
+use egress_ir::{AddressSet, BlockId, DestinationSetId, Point, PortSet, Program, RangeSet, RuleId};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
@@ -57,15 +58,13 @@ pub(super) struct Policy {
     pub(super) default: usize,
 }
 
-/// A deny with more ranges than this is worth a table of its own where several policies share it.
-const SHARED_FROM: usize = 64;
-
 /// Makes the plan.
 pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
     let mut planner = Planner {
         program,
         inside: &program.cluster.inside,
-        shared: shared_denies(program, &sources.classes),
+        groups: Groups::new(program, &sources.classes),
+        shared: HashMap::new(),
         plan: Plan::default(),
         known: HashMap::new(),
         cells: PortCells::default(),
@@ -88,31 +87,28 @@ pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
     plan
 }
 
-/// The enforced denies with many ranges whose blocks several classes share.
-fn shared_denies(program: &Program, classes: &Classes) -> Vec<RuleId> {
-    let mut classes_of: HashMap<BlockId, usize> = HashMap::new();
-    for block in classes.lists().flatten() {
-        *classes_of.entry(*block).or_default() += 1;
-    }
-    let is_shared = |id: &RuleId| {
-        let rule = program.rules.at(*id);
-        let set = &program.destination_sets.at(rule.destinations).addresses;
-        rule.action == Action::Deny
-            && !program.blocks.at(rule.block).audit
-            && set.v4.ranges().len() + set.v6.ranges().len() > SHARED_FROM
-            && classes_of.get(&rule.block).is_some_and(|&count| count > 1)
-    };
-    program.rules.ids().filter(is_shared).collect()
+/// The rules and tables of one class of sources.
+#[derive(Debug, Default)]
+struct Class {
+    /// Every rule of its blocks, audit mode included, sorted.
+    all: Vec<RuleId>,
+    /// Its groups.
+    groups: Vec<usize>,
+    /// The enforced rules that are in no shared table, sorted.
+    own: Vec<RuleId>,
+    /// The shared tables, in the order in which they are asked.
+    shared: Vec<(Kind, usize)>,
 }
 
 struct Planner<'p> {
     program: &'p Program,
     inside: &'p AddressSet,
-    /// Sorted.
-    shared: Vec<RuleId>,
+    groups: Groups,
+    /// The tables of shared groups that were made, if anything is in them.
+    shared: HashMap<(usize, Kind), Option<usize>>,
     plan: Plan,
     /// Port chains by the rules that cover a segment and the outcome by default.
-    known: HashMap<(Vec<RuleId>, usize), u32>,
+    known: HashMap<(Vec<RuleId>, Option<usize>), u32>,
     cells: PortCells,
 }
 
@@ -120,29 +116,21 @@ impl Planner<'_> {
     /// The value of the policy of a class of sources that these blocks speak about.
     fn policy(&mut self, blocks: &[BlockId]) -> u32 {
         let governance = Governance::new(self.program, blocks);
-        let mut rules: Vec<RuleId> =
-            blocks.iter().flat_map(|block| self.program.blocks.at(*block).rules.iter().copied()).collect();
-        rules.sort_unstable();
-        rules.dedup();
         let default = governance.outcome(self.program, &[]);
         let ungoverned = default.passes && default.audit.is_none();
         let default = self.plan.outcomes.number(default);
-        let (shared, own): (Vec<RuleId>, Vec<RuleId>) =
-            rules.iter().copied().partition(|rule| self.shared.binary_search(rule).is_ok());
+        let class = self.class(blocks, &governance);
         let mut layers = Vec::new();
-        let mut layer = |planner: &mut Self, rules: &[RuleId], excluded: &AddressSet| {
-            let table = planner.table(rules, excluded, &governance, default);
-            if table != Table::default() {
-                layers.push(planner.plan.tables.number(table));
-            }
-        };
-        if shared.is_empty() {
-            layer(self, &rules, self.inside);
-        } else {
-            let both = self.said_by_both(&shared, &own);
-            layer(self, &rules, &both.complement().union(self.inside));
-            layer(self, &shared, self.inside);
-            layer(self, &own, self.inside);
+        let together = self.seen_together(&class, &governance);
+        if !together.is_empty() {
+            let excluded = together.complement().union(self.inside);
+            layers.extend(self.table(&class.all, &excluded, &governance, Some(default)));
+        }
+        layers.extend(class.shared.iter().filter(|(kind, _)| kind.denies()).map(|(_, table)| *table));
+        let inside = self.inside;
+        layers.extend(self.table(&class.own, inside, &governance, Some(default)));
+        if governance.governs() {
+            layers.extend(class.shared.iter().filter(|(kind, _)| !kind.denies()).map(|(_, table)| *table));
         }
         if layers.is_empty() && ungoverned {
             return NOTHING;
@@ -151,19 +139,81 @@ impl Planner<'_> {
         u32::try_from(number).map_or(NOTHING, |number| number + 1)
     }
 
-    /// Where a shared deny meets another rule that decides or logs beside it: there both must be seen together.
-    fn said_by_both(&self, shared: &[RuleId], own: &[RuleId]) -> AddressSet {
-        let addresses = |rules: &[RuleId], wanted: fn(&egress_ir::Rule) -> bool| {
-            let rules = rules.iter().map(|rule| self.program.rules.at(*rule)).filter(|rule| wanted(rule));
-            let sets = rules.map(|rule| &self.program.destination_sets.at(rule.destinations).addresses);
-            sets.fold(AddressSet::empty(), |all, set| all.union(set))
-        };
-        let deciding = addresses(own, |rule| rule.action == Action::Deny || rule.log);
-        addresses(shared, |_| true).intersection(&deciding)
+    /// What there is for a class, and where.
+    fn class(&mut self, blocks: &[BlockId], governance: &Governance) -> Class {
+        let all = blocks.iter().flat_map(|block| self.program.blocks.at(*block).rules.iter().copied());
+        let mut class = Class { all: all.collect(), ..Class::default() };
+        class.all.sort_unstable();
+        class.all.dedup();
+        for number in self.groups.of(blocks) {
+            let Some(group) = self.groups.groups.get(number) else { continue };
+            class.groups.push(number);
+            if !group.is_shared {
+                class.own.extend(group.rules.values().flatten());
+                continue;
+            }
+            let kinds: Vec<Kind> = group.rules.keys().copied().collect();
+            for kind in kinds.into_iter().filter(|kind| kind.denies() || governance.governs()) {
+                class.shared.extend(self.shared_table(number, kind).map(|table| (kind, table)));
+            }
+        }
+        class.own.sort_unstable();
+        class.shared.sort_unstable();
+        class
     }
 
-    /// The table from destinations outside `excluded` to the port chains for these rules.
-    fn table(&mut self, rules: &[RuleId], excluded: &AddressSet, governance: &Governance, default: usize) -> Table {
+    /// The table of one kind of rules of a shared group: its outcomes are the same for every class.
+    fn shared_table(&mut self, group: usize, kind: Kind) -> Option<usize> {
+        if let Some(&table) = self.shared.get(&(group, kind)) {
+            return table;
+        }
+        let rules = self.groups.groups.get(group).and_then(|group| group.rules.get(&kind)).cloned().unwrap_or_default();
+        let blocks: Vec<BlockId> = rules.iter().map(|rule| self.program.rules.at(*rule).block).collect();
+        let inside = self.inside;
+        let table = self.table(&rules, inside, &Governance::by_any_of(&blocks), None);
+        self.shared.insert((group, kind), table);
+        table
+    }
+
+    /// The destinations for which a class's tables, asked one by one, would not log what all its rules together ask
+    /// for: those of audit-mode rules, and those where a table asked before skips a log.
+    fn seen_together(&self, class: &Class, governance: &Governance) -> AddressSet {
+        let program = self.program;
+        let audited = class.all.iter().copied().filter(|rule| program.blocks.at(program.rules.at(*rule).block).audit);
+        let mut together = destinations(program, audited);
+        let shared = class.groups.iter().filter_map(|group| self.groups.groups.get(*group));
+        let shared: Vec<(Kind, &[RuleId])> = shared
+            .filter(|group| group.is_shared)
+            .flat_map(|group| group.rules.iter().map(|(kind, rules)| (*kind, rules.as_slice())))
+            .collect();
+        if !governance.governs() {
+            let allows = shared.iter().filter(|(kind, _)| !kind.denies()).flat_map(|(_, rules)| rules.iter().copied());
+            together = together.union(&destinations(program, allows));
+        }
+        let of = |wanted: Kind| {
+            shared.iter().filter(move |(kind, _)| *kind == wanted).flat_map(|(_, rules)| rules.iter().copied())
+        };
+        let own =
+            |logged: bool| class.own.iter().copied().filter(move |rule| kind(program, *rule).is_logged() == logged);
+        let asked_later: Vec<RuleId> = own(true).collect();
+        let asked_last: Vec<RuleId> = of(Kind::LoggedAllow).collect();
+        if !asked_later.is_empty() || !asked_last.is_empty() {
+            let denied = destinations(program, of(Kind::Deny));
+            let silent = denied.union(&destinations(program, own(false)));
+            together = together.union(&destinations(program, asked_later).intersection(&denied));
+            together = together.union(&destinations(program, asked_last).intersection(&silent));
+        }
+        together
+    }
+
+    /// The table from destinations outside `excluded` to the port chains for these rules; nothing for an empty one.
+    fn table(
+        &mut self,
+        rules: &[RuleId],
+        excluded: &AddressSet,
+        governance: &Governance,
+        default: Option<usize>,
+    ) -> Option<usize> {
         let mut by_set: BTreeMap<DestinationSetId, Vec<RuleId>> = BTreeMap::new();
         for &rule in rules {
             by_set.entry(self.program.rules.at(rule).destinations).or_default().push(rule);
@@ -181,11 +231,14 @@ impl Planner<'_> {
             covering.sort_unstable();
             values.push(self.port_chain(covering, governance, default));
         }
-        Table { v4: said(valued(&v4, &values, u128::from)), v6: said(valued(&v6, &values, |address| address)) }
+        let v4 = said(valued(&v4, &values, u128::from));
+        let v6 = said(valued(&v6, &values, |address| address));
+        let is_empty = v4.is_empty() && v6.is_empty();
+        (!is_empty).then(|| self.plan.tables.number(Table { v4, v6 }))
     }
 
     /// The value of the port chain for destinations that exactly these rules cover.
-    fn port_chain(&mut self, covering: Vec<RuleId>, governance: &Governance, default: usize) -> u32 {
+    fn port_chain(&mut self, covering: Vec<RuleId>, governance: &Governance, default: Option<usize>) -> u32 {
         if covering.is_empty() {
             return NOTHING;
         }
@@ -203,7 +256,12 @@ impl Planner<'_> {
     }
 
     /// Port sets with their outcomes where those are not the default, small ones first.
-    fn port_outcomes(&mut self, covering: &[RuleId], governance: &Governance, default: usize) -> Vec<(PortSet, usize)> {
+    fn port_outcomes(
+        &mut self,
+        covering: &[RuleId],
+        governance: &Governance,
+        default: Option<usize>,
+    ) -> Vec<(PortSet, usize)> {
         let sets = covering.iter().map(|rule| self.program.port_sets.at(self.program.rules.at(*rule).ports));
         let mut cells: BTreeMap<Vec<u32>, Vec<(u32, u32)>> = BTreeMap::new();
         self.cells.visit(sets, |first, last, members| match cells.get_mut(members) {
@@ -220,7 +278,7 @@ impl Planner<'_> {
                 continue;
             }
             let outcome = self.plan.outcomes.number(governance.outcome(self.program, &matching));
-            if outcome != default {
+            if Some(outcome) != default {
                 by_outcome.entry(outcome).or_default().extend(ranges);
             }
         }
