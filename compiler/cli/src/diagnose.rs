@@ -72,10 +72,14 @@ impl Diagnosed {
             Severity::Warning => deny_warnings,
             Severity::Note => false,
         };
-        match (self.inventory_is_unusable, findings.iter().any(|finding| counts(finding.severity))) {
-            (true, _) => Outcome::Unusable,
-            (false, true) => Outcome::Findings,
-            (false, false) => Outcome::Holds,
+        if self.inventory_is_unusable {
+            Outcome::Unusable
+        } else if self.compiled.unfinished {
+            Outcome::Unknown
+        } else if findings.iter().any(|finding| counts(finding.severity)) {
+            Outcome::Findings
+        } else {
+            Outcome::Holds
         }
     }
 }

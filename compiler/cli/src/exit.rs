@@ -5,7 +5,7 @@
 use crate::terminal;
 use std::process::ExitCode;
 
-/// How a command ended. Exit code 3 is kept for proofs that do not finish; no verb of this version makes proofs.
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Everything asked for holds or was done: exit code 0.
@@ -14,6 +14,8 @@ pub(crate) enum Outcome {
     Findings,
     /// The command line or an input could not be used: exit code 2.
     Unusable,
+    /// The answer is unknown, which is never success: exit code 3.
+    Unknown,
 }
 
 impl From<Outcome> for ExitCode {
@@ -22,6 +24,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Holds => 0,
             Outcome::Findings => 1,
             Outcome::Unusable => 2,
+            Outcome::Unknown => 3,
         })
     }
 }

@@ -43,6 +43,18 @@ fn exit_codes_tell_findings_from_unusable_input() {
 }
 
 #[test]
+fn what_the_checker_gives_up_on_is_unknown_and_not_compiled() {
+    let policy = |label: usize| format!("policy p{label} {{\n  for pods(label-{label})\n  allow 192.0.2.{label}\n}}\n");
+    let folder = Folder::new(&[("p.egress", &(0..18).map(policy).collect::<String>())]);
+    let run = folder.run(&["check"]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stdout.contains("egress::check::too-many-classes"), "{}", run.stdout);
+    let run = folder.run(&["compile", "--target", "cilium", "-o", "out.yaml"]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(!folder.path().join("out.yaml").exists());
+}
+
+#[test]
 fn standard_input_is_a_file() {
     let folder = Folder::new(&[]);
     assert_eq!(folder.run_with(&["check", "-"], GOOD.as_bytes()).code, Some(0));

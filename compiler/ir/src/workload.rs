@@ -54,7 +54,9 @@ fn write_nameless(f: &mut fmt::Formatter<'_>, pod: &Pod) -> fmt::Result {
     if !pod.namespace_labels.is_empty() {
         write!(f, " (namespace {})", pairs(&pod.namespace_labels))?;
     }
-    if pod.service_account.is_empty() { Ok(()) } else { write!(f, " as serviceaccount {}", pod.service_account) }
+    // Kubernetes gives `default` to every pod that asks for none.
+    let unremarkable = ["", "default"].contains(&pod.service_account.as_str());
+    if unremarkable { Ok(()) } else { write!(f, " as serviceaccount {}", pod.service_account) }
 }
 
 /// A set of workloads.

@@ -128,7 +128,7 @@ impl<'p> Emitter<'p> {
             "`{}` is in audit mode and left out: Cilium cannot log what one policy would have decided",
             block.name
         );
-        let help = "replay recorded flows with `egressc audit`, or compile this policy for nftables";
+        let help = "compile this policy for nftables, which logs what it would have decided";
         self.notice(Level::Warning, "egress::target::audit", Some(block.origin), message, help);
     }
 

@@ -10,6 +10,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("egress::address::mapped", include_str!("../../../../docs/codes/egress-address-mapped.md")),
     ("egress::address::range", include_str!("../../../../docs/codes/egress-address-range.md")),
     ("egress::address::workload-inside", include_str!("../../../../docs/codes/egress-address-workload-inside.md")),
+    ("egress::check::too-many-classes", include_str!("../../../../docs/codes/egress-check-too-many-classes.md")),
     ("egress::conflict::gateway", include_str!("../../../../docs/codes/egress-conflict-gateway.md")),
     ("egress::coverage::ungoverned", include_str!("../../../../docs/codes/egress-coverage-ungoverned.md")),
     ("egress::coverage::unmatched", include_str!("../../../../docs/codes/egress-coverage-unmatched.md")),
