@@ -7,7 +7,7 @@ use egress_backends::nftables::{Hook, Options, emit};
 use egress_ir::{PortSet, protocol};
 use egress_testkit::lab::{Lab, NODE_V4, NODE_V6, Place, Probe, ProbeKind, Range, Topology, still_talks};
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 const WAIT: Duration = Duration::from_millis(400);
@@ -204,6 +204,31 @@ fn an_epoch_leaves_the_rest_of_the_mark_alone() {
     let mut stream = lab.connect(address(WEB[0].0), socket(WEB[0].1), WAIT).unwrap().unwrap();
     assert!(still_talks(&mut stream));
     assert!(lab.node().nft_counter("inet other", "kept").unwrap() >= 4);
+}
+
+/// Sends a datagram of 4,000 bytes, which no link takes in one piece; how many bytes the answer has.
+fn ask_at_length(lab: &Lab, from: &str, to: SocketAddr) -> Option<usize> {
+    let ask = || {
+        let socket = UdpSocket::bind(SocketAddr::new(address(from), 0))?;
+        socket.set_read_timeout(Some(WAIT))?;
+        socket.send_to(&[7; 4000], to)?;
+        socket.recv(&mut [0; 4000])
+    };
+    lab.namespace(Place::Pod(0)).unwrap().run(ask).unwrap().ok()
+}
+
+#[test]
+fn fragments_share_the_fate_of_their_datagram() {
+    let Some(lab) = open("fragments_share_the_fate_of_their_datagram") else { return };
+    lab.node().nft(&web().file(&options(None))).unwrap();
+    for (from, to) in WEB {
+        let to = socket(to).ip();
+        // The outside gives back the first 2,048 bytes, which are again more than one fragment.
+        assert_eq!(ask_at_length(&lab, from, SocketAddr::new(to, 53)), Some(2048), "{from}");
+        assert_eq!(ask_at_length(&lab, from, SocketAddr::new(to, 54)), None, "{from}");
+    }
+    // The port is known of every fragment, so the rule counts whole datagrams.
+    assert_eq!(counters(lab.node()).get("rule_web.1"), Some(&2));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::draft::{Draft, app, tcp};
 use crate::observed::{rules_by_chain, sets};
-use egress_backends::nftables::{Hook, Options, decode, emit};
+use egress_backends::nftables::{Hook, LogTarget, Options, decode, emit};
 use egress_testkit::lab::{Lab, Topology};
 use egress_testkit::programs::{Presence, Shape, random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
@@ -20,8 +20,9 @@ fn nft_checks_loads_and_lists_every_file() {
         let program = random_program(&mut rng, &shape);
         let inventory = random_inventory(&mut rng, &program);
         let hooks = vec![Hook::Prerouting, Hook::Output];
-        let options =
-            Options { hooks, epoch: case.is_multiple_of(2).then_some(3), generation: case, ..Options::default() };
+        let epoch = case.is_multiple_of(2).then_some(3);
+        let log = if case.is_multiple_of(3) { LogTarget::Kernel } else { LogTarget::Group(7) };
+        let options = Options { hooks, epoch, log, generation: case, ..Options::default() };
         let artifact = emit(&program, Some(&inventory), &options).unwrap();
         let file = String::from_utf8(artifact.bytes.clone()).unwrap();
         // Over the file before it, and on a kernel without our table.

@@ -3,13 +3,15 @@
 //! Floods run while `nft -f` loads one emitted file over another. Arrivals are counted by the outside's own rules, so
 //! that a difference of one is a difference.
 
-use crate::draft::{Draft, addresses, app, source, udp};
+use crate::draft::{Draft, addresses, app, source, tcp, udp};
 use crate::observed::{counters, rules_by_chain, sets};
 use egress_backends::nftables::{Hook, Options};
 use egress_ir::{Action, AddressSet, PortSet, Prefix, WorkloadSet, protocol};
-use egress_testkit::lab::{FlowSpec, Lab, NODE_V4, NODE_V6, Topology};
+use egress_testkit::lab::{FlowSpec, Lab, NODE_V4, NODE_V6, Topology, still_talks};
 use egress_testkit::seed::{Rng, seed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Mutex;
+use std::time::Duration;
 
 /// Packets a second that a flood must reach; it asks for more.
 const FLOOR: f64 = 20_000.0;
@@ -23,18 +25,23 @@ const POD_V6: &str = "fd00:10:42::7";
 const ADDRESS_V4: &str = "10.9.0.5";
 const ADDRESS_V6: &str = "fd00:10:9::5";
 
-/// A generation: which of two policies, and about how many intervals.
+/// A generation: which of three policies, and about how many intervals.
 ///
-/// Both variants decide the flooded flows alike, but by other rules, other policies, and other objects of the kernel.
+/// All variants decide the flooded flows alike, but by other rules, other policies, and other objects of the kernel.
+/// The last one knows no pods, only addresses.
 fn generation(variant: u64, intervals: u64) -> String {
     let mut rng = Rng::new(seed(), variant << 32 | intervals);
-    let mut draft = Draft::in_cluster();
-    draft.pod("flood", &[POD_V4, POD_V6]);
-    for number in 0..20 {
-        draft.pod(&format!("app-{}", (number + variant) % 4), &[&format!("10.42.1.{number}")]);
+    let mut draft = if variant == 2 { Draft::on_host() } else { Draft::in_cluster() };
+    if variant < 2 {
+        draft.pod("flood", &[POD_V4, POD_V6]);
+        for number in 0..20 {
+            draft.pod(&format!("app-{}", (number + variant) % 4), &[&format!("10.42.1.{number}")]);
+        }
     }
     let flooding = WorkloadSet::Union(vec![
         app("flood"),
+        source("10.42.0.0/24"),
+        source("fd00:10:42::/64"),
         source("10.9.0.0/24"),
         source("fd00:10:9::/64"),
         source("192.0.2.1/32"),
@@ -52,9 +59,9 @@ fn generation(variant: u64, intervals: u64) -> String {
     if variant == 0 {
         let several =
             [1111, 1112, 1113, 1114, 1115, 53].iter().fold(PortSet::empty(), |set, port| set.union(&udp(*port)));
-        draft.allow(flood, &["20.0.0.0/24", "2001:db8:20::/64"], several);
+        draft.allow(flood, &["20.0.0.0/24", "2001:db8:20::/64"], several.union(&tcp(443)));
     } else {
-        let range = PortSet::numbers(protocol::UDP, 1000, 2000);
+        let range = PortSet::numbers(protocol::UDP, 1000, 2000).union(&tcp(443));
         draft.allow(flood, &["20.0.0.1/32", "20.0.0.64/26", "2001:db8:20::1/128"], range);
         draft.deny(flood, &["20.0.0.2/31", "2001:db8:20::2/127"], PortSet::any());
         for name in names.iter().take(2) {
@@ -78,7 +85,7 @@ fn clutter(rng: &mut Rng, draft: &mut Draft, block: egress_ir::BlockId, interval
         let ports = if rng.chance(50) {
             PortSet::numbers(protocol::TCP, first, first + 100)
         } else {
-            crate::draft::tcp(first).union(&crate::draft::tcp(443)).union(&udp(first))
+            tcp(first).union(&tcp(443)).union(&udp(first))
         };
         draft.rule(block, if rng.chance(90) { Action::Allow } else { Action::Deny }, to, ports);
     }
@@ -148,9 +155,14 @@ fn two_hundred_replacements_lose_and_leak_nothing() {
         assert!(intervals >= 2_000, "{intervals} intervals only");
     }
     lab.node().nft(&files[0]).unwrap();
+    // A connection that both allow lives through all of them.
+    let service = SocketAddr::new(address("20.0.0.1"), 443);
+    let stream = lab.connect(address(POD_V4), service, Duration::from_secs(1)).unwrap().unwrap();
+    let stream = Mutex::new(stream);
     flood(&lab, &flows_of(&[address(POD_V4)]), || {
         for number in 0..200 {
             lab.node().nft(&files[(number + 1) % 2]).unwrap();
+            assert!(still_talks(&mut stream.lock().unwrap()), "replacement {number}");
         }
     });
     println!("{} packets were overtaken and judged again", counters(lab.node())["judged_again"]);
@@ -177,11 +189,12 @@ fn replacements_spare_every_kind_of_source_and_both_families() {
 fn generations_of_any_size_follow_each_other() {
     let Some(lab) = open("generations_of_any_size_follow_each_other") else { return };
     let (small, large, medium) = (generation(0, 20), generation(1, 4_000), generation(0, 1_000));
+    let without_pods = generation(2, 500);
     let flows = flows_of(&[address(POD_V4)]);
     // Before the first load everything passes; while it happens nothing allowed is lost.
     let report = lab.flood_while(&flows, RATE, || lab.node().nft(&small).unwrap()).unwrap();
     assert_eq!(report.counts[0].sent, report.counts[0].received, "{report:?}");
-    let order = [&large, &small, &large, &medium, &medium, &small, &small, &medium, &large, &large];
+    let order = [&large, &small, &large, &medium, &medium, &without_pods, &small, &small, &without_pods, &large];
     flood(&lab, &flows, || {
         for file in order.iter().cycle().take(30) {
             lab.node().nft(file).unwrap();
@@ -195,7 +208,7 @@ fn generations_of_any_size_follow_each_other() {
 #[test]
 fn the_kernel_holds_no_more_than_the_largest_generations() {
     let Some(lab) = open("the_kernel_holds_no_more_than_the_largest_generations") else { return };
-    let files = [generation(0, 400), generation(1, 100), generation(1, 700)];
+    let files = [generation(0, 400), generation(1, 100), generation(2, 50), generation(1, 700)];
     let round = || {
         for file in &files {
             lab.node().nft(file).unwrap();
