@@ -2,8 +2,8 @@
 //!
 //! In: the program and its classes of sources. Out: groups, and for each class the groups that it is in. A class that
 //! asks the tables of its groups one after another gives the right verdict as long as all denies come before all
-//! allows. What depends on several tables at once, a log that one table asks for and another would skip, is left
-//! to the class's own table for just those destinations.
+//! allows. What depends on several tables at once, audit mode and a log that one table asks for and another would
+//! skip, is left to an exact table of the class for just those destinations.
 
 use super::sources::Classes;
 use egress_ir::{Action, AddressSet, BlockId, Program, RuleId};
@@ -32,10 +32,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether rules of this kind ask for a log.
-    pub(super) fn is_logged(self) -> bool {
-        matches!(self, Self::LoggedDeny | Self::LoggedAllow)
-    }
+    /// All kinds, in order.
+    pub(super) const ALL: [Self; 4] = [Self::LoggedDeny, Self::Deny, Self::LoggedAllow, Self::Allow];
 
     /// Whether rules of this kind deny.
     pub(super) fn denies(self) -> bool {
@@ -97,8 +95,7 @@ impl Group {
     }
 }
 
-/// The kind of a rule.
-pub(super) fn kind(program: &Program, rule: RuleId) -> Kind {
+fn kind(program: &Program, rule: RuleId) -> Kind {
     let rule = program.rules.at(rule);
     match (rule.action, rule.log) {
         (Action::Deny, true) => Kind::LoggedDeny,

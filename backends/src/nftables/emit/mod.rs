@@ -10,6 +10,7 @@ mod outcome;
 mod plan;
 mod ports;
 mod sources;
+mod spread;
 mod text;
 mod tree;
 mod words;

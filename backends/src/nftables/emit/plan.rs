@@ -3,11 +3,12 @@
 //! In: a program that passed the capability check, and the inventory. Out: [`Plan`]. Everything that is equal is
 //! there once: sources of one set of blocks share a policy, and equal tables and chains share a number.
 
-use super::groups::{Groups, Kind, destinations, kind};
+use super::groups::{Groups, Kind, destinations};
 use super::intern::Interner;
 use super::outcome::{Governance, Outcome};
 use super::ports;
 use super::sources::Sources;
+use super::spread::Spread;
 use egress_ir::classes::PortCells;
 use egress_ir::classes::segments::{Keys, Segment, sweep};
 use egress_ir::{AddressSet, BlockId, DestinationSetId, Point, PortSet, Program, RangeSet, RuleId};
@@ -24,8 +25,10 @@ pub(super) struct Plan {
     pub(super) outcomes: Interner<Outcome>,
     /// Port chains: port sets in order with the outcome of each.
     pub(super) port_chains: Interner<Vec<(PortSet, usize)>>,
-    /// Tables from destinations to port chains; value `n + 1` is chain `n`.
-    pub(super) tables: Interner<Table>,
+    /// Exact tables, from destinations to port chains; value `n + 1` is chain `n`.
+    pub(super) exact: Interner<Table>,
+    /// Tables of rules of one kind.
+    pub(super) spreads: Vec<Spreads>,
     /// The distinct policies.
     pub(super) policies: Interner<Policy>,
     /// Pods by address; value `n + 1` is policy `n`, [`NOTHING`] an ungoverned pod.
@@ -49,10 +52,21 @@ pub(super) struct Valued {
     pub(super) value: u32,
 }
 
+/// Where rules of one kind hold, for each family; what is said is a rule's number in `rules`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spreads {
+    /// On which ports, and with which outcome.
+    pub(super) rules: Vec<(PortSet, usize)>,
+    pub(super) v4: Vec<Spread<usize>>,
+    pub(super) v6: Vec<Spread<usize>>,
+}
+
 /// What is done to the packets of one class of sources.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Policy {
-    /// Tables in the order in which they are asked; a packet that one does not decide goes on to the next.
+    /// The exact table, asked first, where there is one.
+    pub(super) exact: Option<usize>,
+    /// Tables of one kind in the order in which they are asked; a packet that one does not decide goes on to the next.
     pub(super) layers: Vec<usize>,
     /// The outcome when none decides.
     pub(super) default: usize,
@@ -64,7 +78,7 @@ pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
         program,
         inside: &program.cluster.inside,
         groups: Groups::new(program, &sources.classes),
-        shared: HashMap::new(),
+        known_spreads: HashMap::new(),
         plan: Plan::default(),
         known: HashMap::new(),
         cells: PortCells::default(),
@@ -87,28 +101,30 @@ pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
     plan
 }
 
-/// The rules and tables of one class of sources.
+/// The rules of one class of sources.
 #[derive(Debug, Default)]
 struct Class {
     /// Every rule of its blocks, audit mode included, sorted.
     all: Vec<RuleId>,
-    /// Its groups.
-    groups: Vec<usize>,
-    /// The enforced rules that are in no shared table, sorted.
-    own: Vec<RuleId>,
-    /// The shared tables, in the order in which they are asked.
-    shared: Vec<(Kind, usize)>,
+    /// The enforced rules by kind, one list for each table.
+    tables: BTreeMap<Kind, Vec<Vec<RuleId>>>,
+}
+
+impl Class {
+    fn of(&self, kind: Kind) -> impl Iterator<Item = RuleId> {
+        self.tables.get(&kind).into_iter().flatten().flatten().copied()
+    }
 }
 
 struct Planner<'p> {
     program: &'p Program,
     inside: &'p AddressSet,
     groups: Groups,
-    /// The tables of shared groups that were made, if anything is in them.
-    shared: HashMap<(usize, Kind), Option<usize>>,
+    /// The tables of one kind that were made, if anything is in them.
+    known_spreads: HashMap<Vec<RuleId>, Option<usize>>,
     plan: Plan,
     /// Port chains by the rules that cover a segment and the outcome by default.
-    known: HashMap<(Vec<RuleId>, Option<usize>), u32>,
+    known: HashMap<(Vec<RuleId>, usize), u32>,
     cells: PortCells,
 }
 
@@ -119,89 +135,91 @@ impl Planner<'_> {
         let default = governance.outcome(self.program, &[]);
         let ungoverned = default.passes && default.audit.is_none();
         let default = self.plan.outcomes.number(default);
-        let class = self.class(blocks, &governance);
-        let mut layers = Vec::new();
+        let class = self.class(blocks);
         let together = self.seen_together(&class, &governance);
-        if !together.is_empty() {
-            let excluded = together.complement().union(self.inside);
-            layers.extend(self.table(&class.all, &excluded, &governance, Some(default)));
+        let excluded = together.complement().union(self.inside);
+        let exact = if together.is_empty() { None } else { self.table(&class.all, &excluded, &governance, default) };
+        let mut layers = Vec::new();
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.denies() || governance.governs()) {
+            for rules in class.tables.get(&kind).into_iter().flatten() {
+                layers.extend(self.spreads(rules));
+            }
         }
-        layers.extend(class.shared.iter().filter(|(kind, _)| kind.denies()).map(|(_, table)| *table));
-        let inside = self.inside;
-        layers.extend(self.table(&class.own, inside, &governance, Some(default)));
-        if governance.governs() {
-            layers.extend(class.shared.iter().filter(|(kind, _)| !kind.denies()).map(|(_, table)| *table));
-        }
-        if layers.is_empty() && ungoverned {
+        if exact.is_none() && layers.is_empty() && ungoverned {
             return NOTHING;
         }
-        let number = self.plan.policies.number(Policy { layers, default });
+        let number = self.plan.policies.number(Policy { exact, layers, default });
         u32::try_from(number).map_or(NOTHING, |number| number + 1)
     }
 
-    /// What there is for a class, and where.
-    fn class(&mut self, blocks: &[BlockId], governance: &Governance) -> Class {
+    /// What there is for a class: a table for each kind of each shared group, and one for all the others.
+    fn class(&self, blocks: &[BlockId]) -> Class {
         let all = blocks.iter().flat_map(|block| self.program.blocks.at(*block).rules.iter().copied());
         let mut class = Class { all: all.collect(), ..Class::default() };
         class.all.sort_unstable();
         class.all.dedup();
-        for number in self.groups.of(blocks) {
-            let Some(group) = self.groups.groups.get(number) else { continue };
-            class.groups.push(number);
-            if !group.is_shared {
-                class.own.extend(group.rules.values().flatten());
-                continue;
-            }
-            let kinds: Vec<Kind> = group.rules.keys().copied().collect();
-            for kind in kinds.into_iter().filter(|kind| kind.denies() || governance.governs()) {
-                class.shared.extend(self.shared_table(number, kind).map(|table| (kind, table)));
+        let mut own: BTreeMap<Kind, Vec<RuleId>> = BTreeMap::new();
+        for group in self.groups.of(blocks).into_iter().filter_map(|number| self.groups.groups.get(number)) {
+            for (kind, rules) in &group.rules {
+                if group.is_shared {
+                    class.tables.entry(*kind).or_default().push(rules.clone());
+                } else {
+                    own.entry(*kind).or_default().extend(rules);
+                }
             }
         }
-        class.own.sort_unstable();
-        class.shared.sort_unstable();
+        for (kind, mut rules) in own {
+            rules.sort_unstable();
+            class.tables.entry(kind).or_default().push(rules);
+        }
         class
     }
 
-    /// The table of one kind of rules of a shared group: its outcomes are the same for every class.
-    fn shared_table(&mut self, group: usize, kind: Kind) -> Option<usize> {
-        if let Some(&table) = self.shared.get(&(group, kind)) {
-            return table;
+    /// The table of rules of one kind: what they do is the same for every class that they govern.
+    fn spreads(&mut self, rules: &[RuleId]) -> Option<usize> {
+        if let Some(&known) = self.known_spreads.get(rules) {
+            return known;
         }
-        let rules = self.groups.groups.get(group).and_then(|group| group.rules.get(&kind)).cloned().unwrap_or_default();
-        let blocks: Vec<BlockId> = rules.iter().map(|rule| self.program.rules.at(*rule).block).collect();
-        let inside = self.inside;
-        let table = self.table(&rules, inside, &Governance::by_any_of(&blocks), None);
-        self.shared.insert((group, kind), table);
-        table
+        let program = self.program;
+        let mut spreads = Spreads::default();
+        for &id in rules {
+            let rule = program.rules.at(id);
+            let ports = ports::possible(program.port_sets.at(rule.ports));
+            let addresses = &program.destination_sets.at(rule.destinations).addresses;
+            if ports.is_empty() {
+                continue;
+            }
+            let said = spreads.rules.len();
+            let outcome = Governance::by_any_of(&[rule.block]).outcome(program, &[id]);
+            spreads.rules.push((ports, self.plan.outcomes.number(outcome)));
+            let v4 = addresses.v4.ranges().iter();
+            spreads.v4.extend(v4.map(|&(start, end)| Spread { start: start.into(), end: end.into(), said }));
+            spreads.v6.extend(addresses.v6.ranges().iter().map(|&(start, end)| Spread { start, end, said }));
+        }
+        spreads.v4.sort_unstable();
+        spreads.v6.sort_unstable();
+        let is_empty = spreads.v4.is_empty() && spreads.v6.is_empty();
+        let number = (!is_empty).then_some(self.plan.spreads.len());
+        if !is_empty {
+            self.plan.spreads.push(spreads);
+        }
+        self.known_spreads.insert(rules.to_vec(), number);
+        number
     }
 
     /// The destinations for which a class's tables, asked one by one, would not log what all its rules together ask
-    /// for: those of audit-mode rules, and those where a table asked before skips a log.
+    /// for: those of audit-mode rules, and those where an allow with `log` is cut by a deny without.
     fn seen_together(&self, class: &Class, governance: &Governance) -> AddressSet {
         let program = self.program;
         let audited = class.all.iter().copied().filter(|rule| program.blocks.at(program.rules.at(*rule).block).audit);
         let mut together = destinations(program, audited);
-        let shared = class.groups.iter().filter_map(|group| self.groups.groups.get(*group));
-        let shared: Vec<(Kind, &[RuleId])> = shared
-            .filter(|group| group.is_shared)
-            .flat_map(|group| group.rules.iter().map(|(kind, rules)| (*kind, rules.as_slice())))
-            .collect();
-        if !governance.governs() {
-            let allows = shared.iter().filter(|(kind, _)| !kind.denies()).flat_map(|(_, rules)| rules.iter().copied());
-            together = together.union(&destinations(program, allows));
+        let logged = destinations(program, class.of(Kind::LoggedAllow));
+        if !logged.is_empty() {
+            together = together.union(&logged.intersection(&destinations(program, class.of(Kind::Deny))));
         }
-        let of = |wanted: Kind| {
-            shared.iter().filter(move |(kind, _)| *kind == wanted).flat_map(|(_, rules)| rules.iter().copied())
-        };
-        let own =
-            |logged: bool| class.own.iter().copied().filter(move |rule| kind(program, *rule).is_logged() == logged);
-        let asked_later: Vec<RuleId> = own(true).collect();
-        let asked_last: Vec<RuleId> = of(Kind::LoggedAllow).collect();
-        if !asked_later.is_empty() || !asked_last.is_empty() {
-            let denied = destinations(program, of(Kind::Deny));
-            let silent = denied.union(&destinations(program, own(false)));
-            together = together.union(&destinations(program, asked_later).intersection(&denied));
-            together = together.union(&destinations(program, asked_last).intersection(&silent));
+        if !governance.governs() {
+            // Nothing asks the tables of allows then, but a log is due all the same.
+            together = together.union(&logged);
         }
         together
     }
@@ -212,7 +230,7 @@ impl Planner<'_> {
         rules: &[RuleId],
         excluded: &AddressSet,
         governance: &Governance,
-        default: Option<usize>,
+        default: usize,
     ) -> Option<usize> {
         let mut by_set: BTreeMap<DestinationSetId, Vec<RuleId>> = BTreeMap::new();
         for &rule in rules {
@@ -234,11 +252,11 @@ impl Planner<'_> {
         let v4 = said(valued(&v4, &values, u128::from));
         let v6 = said(valued(&v6, &values, |address| address));
         let is_empty = v4.is_empty() && v6.is_empty();
-        (!is_empty).then(|| self.plan.tables.number(Table { v4, v6 }))
+        (!is_empty).then(|| self.plan.exact.number(Table { v4, v6 }))
     }
 
     /// The value of the port chain for destinations that exactly these rules cover.
-    fn port_chain(&mut self, covering: Vec<RuleId>, governance: &Governance, default: Option<usize>) -> u32 {
+    fn port_chain(&mut self, covering: Vec<RuleId>, governance: &Governance, default: usize) -> u32 {
         if covering.is_empty() {
             return NOTHING;
         }
@@ -256,12 +274,7 @@ impl Planner<'_> {
     }
 
     /// Port sets with their outcomes where those are not the default, small ones first.
-    fn port_outcomes(
-        &mut self,
-        covering: &[RuleId],
-        governance: &Governance,
-        default: Option<usize>,
-    ) -> Vec<(PortSet, usize)> {
+    fn port_outcomes(&mut self, covering: &[RuleId], governance: &Governance, default: usize) -> Vec<(PortSet, usize)> {
         let sets = covering.iter().map(|rule| self.program.port_sets.at(self.program.rules.at(*rule).ports));
         let mut cells: BTreeMap<Vec<u32>, Vec<(u32, u32)>> = BTreeMap::new();
         self.cells.visit(sets, |first, last, members| match cells.get_mut(members) {
@@ -278,7 +291,7 @@ impl Planner<'_> {
                 continue;
             }
             let outcome = self.plan.outcomes.number(governance.outcome(self.program, &matching));
-            if Some(outcome) != default {
+            if outcome != default {
                 by_outcome.entry(outcome).or_default().extend(ranges);
             }
         }

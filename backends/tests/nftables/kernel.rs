@@ -1,11 +1,9 @@
 //! The authority: `nft` and the kernel take every emitted file, the first time and over another one.
 
-mod nftables_common;
-
+use crate::common::{settings, shape};
 use egress_backends::nftables::{Hook, Options, emit};
 use egress_testkit::programs::{random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
-use nftables_common::{settings, shape};
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -52,7 +52,8 @@ fn add_block(program: &mut Program, name: &str, kind: BlockKind, audit: bool, wh
 }
 
 fn source(program: &mut Program) -> SourceId {
-    program.origins.sources.ids().next().unwrap_or_else(|| program.origins.sources.push("shop.egress".into()))
+    let known = program.origins.sources.ids().next();
+    known.unwrap_or_else(|| program.origins.sources.push("shop.egress".into()))
 }
 
 fn pod(name: &str, label: &str, addresses: &[&str]) -> RunningPod {
@@ -124,7 +125,7 @@ fn host() -> Program {
 
 fn snapshot(name: &str, content: &str) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../../testdata/nftables");
+    settings.set_snapshot_path("../../../testdata/nftables");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!(name, content));

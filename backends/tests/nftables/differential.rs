@@ -1,13 +1,11 @@
 //! Random programs, emitted, read back and judged packet by packet: the same as their meaning, `egress_ir::eval`.
 
-mod nftables_common;
-
+use crate::common::{Setting, is_neighbour_discovery, packet_of, settings, shape};
 use egress_backends::nftables::{Hook, Options, decode, emit};
 use egress_ir::{Program, Workload, eval};
 use egress_testkit::flows::{Sources, biased_flow};
 use egress_testkit::programs::{random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
-use nftables_common::{Setting, is_neighbour_discovery, packet_of, settings, shape};
 use std::collections::{BTreeMap, BTreeSet};
 
 const FLOWS: u64 = 40;

@@ -1,20 +1,19 @@
 //! The reader of nftables files: total on any bytes, exact about lines, and awake to changed files.
 
-mod nftables_common;
-
+use crate::common::{packet_of, settings, shape};
 use egress_backends::nftables::{Hook, Options, Packet, decode, emit, epoch_of};
 use egress_ir::{Port, Program};
 use egress_testkit::flows::{Sources, biased_flow};
 use egress_testkit::programs::{random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
-use nftables_common::{packet_of, settings, shape};
 use proptest::prelude::*;
 
 fn emitted(case: u64) -> (Program, egress_ir::Inventory, Vec<u8>) {
     let mut rng = Rng::new(seed(), case);
     let program = random_program(&mut rng, &shape(settings(1)));
     let inventory = random_inventory(&mut rng, &program);
-    let options = Options { epoch: case.is_multiple_of(2).then_some(9), ..Options::default() };
+    let hooks = vec![Hook::Prerouting, Hook::Output];
+    let options = Options { hooks, epoch: case.is_multiple_of(2).then_some(9), ..Options::default() };
     let artifact = emit(&program, Some(&inventory), &options).unwrap();
     (program, inventory, artifact.bytes)
 }

@@ -1,0 +1,130 @@
+//! What every file has, as text: base chains, what passes at once, and who is governed by what.
+
+use super::super::words::{push, quotable};
+use super::{Lines, OVERTAKEN, V4, V6, Writer, hook_name, index, push_match};
+use crate::nftables::model::Hook;
+use egress_ir::AddressSet;
+
+impl Writer<'_> {
+    /// What all hooks share: who is governed by what.
+    pub(super) fn judge(&mut self) {
+        let mut rules = String::new();
+        self.accepted_at_once(&mut rules);
+        let verdict = |value: u32| index(value).map_or("accept".to_owned(), |policy| format!("jump w{policy}"));
+        for (lines, name, typed) in [(V4, "pods4", "ip saddr"), (V6, "pods6", "ip6 saddr")] {
+            let pods = self.plan.pods.iter().filter(|(address, _)| address.is_ipv4() == (lines.number == 4));
+            let shown = |(address, value): (&std::net::IpAddr, &u32)| {
+                let (bits, mut key) = (bits(*address), String::new());
+                (lines.push)(&mut key, bits, bits);
+                (key, verdict(*value))
+            };
+            let elements: Vec<(String, String)> = pods.map(shown).collect();
+            if !elements.is_empty() {
+                push(&mut rules, format_args!("\t\t{typed} vmap @{name}\n"));
+                self.map(name, typed, &elements);
+            }
+        }
+        if !self.maps.is_empty() {
+            self.live();
+            rules.push_str("\t\tjump live\n");
+        }
+        rules.push_str("\t\tfib daddr type local accept\n");
+        for (segments, lines) in [(&self.plan.addresses.v4, V4), (&self.plan.addresses.v6, V6)] {
+            if !segments.is_empty() {
+                let name = format!("s{}", lines.number);
+                push(&mut rules, format_args!("\t\tmeta nfproto ipv{} jump {name}\n", lines.number));
+                self.tree(&name, "saddr", segments, lines, |value| vec![verdict(value).replace("jump", "goto")]);
+            }
+        }
+        self.line(format_args!("\tchain judge {{\n{rules}\t}}"));
+        self.allow();
+    }
+
+    /// Comes back while this generation is the current one; else has the packet judged once more.
+    fn live(&mut self) {
+        let elements = ["ipv4", "ipv6"].map(|family| (family.to_owned(), "return".to_owned()));
+        self.map("live_generation", "meta nfproto", &elements);
+        self.line(format_args!(
+            "\tcounter judged_again {{ }}\n\tchain live {{\n\t\tmeta nfproto vmap @live_generation\n\
+             \t\tcounter name judged_again meta priority set {OVERTAKEN} accept\n\t}}"
+        ));
+    }
+
+    /// Where allowed flows end when they bear an epoch.
+    fn allow(&mut self) {
+        if let Some(epoch) = self.options.epoch {
+            let mask = self.options.ct_mark_mask;
+            let value = epoch << mask.trailing_zeros();
+            // Without a connection the first rule ends early; the packet is accepted all the same.
+            self.line(format_args!(
+                "\tchain allow {{\n\t\tct mark set ct mark & {:#010x} | {value:#010x}\n\t\taccept\n\t}}",
+                !mask
+            ));
+        }
+    }
+
+    /// Replies, destinations inside the cluster, and flows of the current epoch.
+    fn accepted_at_once(&self, rules: &mut String) {
+        rules.push_str("\t\tct direction reply ct state established,related accept\n");
+        let inside: &AddressSet = &self.program.cluster.inside;
+        for &(start, end) in inside.v4.ranges() {
+            push_inside(rules, V4, start.into(), end.into());
+        }
+        for &(start, end) in inside.v6.ranges() {
+            push_inside(rules, V6, start, end);
+        }
+        if let Some(epoch) = self.options.epoch {
+            let mask = self.options.ct_mark_mask;
+            let value = epoch << mask.trailing_zeros();
+            push(rules, format_args!("\t\tct mark & {mask:#010x} == {value:#010x} accept\n"));
+        }
+    }
+
+    pub(super) fn base_chains(&mut self) {
+        let mut note = format!("egressc generation {}", self.options.generation);
+        if let Some(digest) = &self.options.source_digest {
+            push(&mut note, format_args!(" source {digest}"));
+        }
+        let note = quotable(&note, 127);
+        for &hook in self.hooks {
+            let name = hook_name(hook);
+            self.line(format_args!("\tchain {name} {{\n\t\ttype filter hook {name} priority -90; policy accept;"));
+            match hook {
+                Hook::Prerouting => self.line(format_args!(
+                    "\t\ticmpv6 type {{ 133, 134, 135, 136 }} ip6 daddr fe80::/10 accept\n\
+                     \t\ticmpv6 type {{ 133, 134, 135, 136 }} ip6 daddr ff02::/16 accept"
+                )),
+                Hook::Output => self.line(format_args!(
+                    "\t\toifname \"lo\" accept\n\
+                     \t\ticmpv6 type {{ 133, 134, 135, 136 }} ip6 hoplimit 255 accept"
+                )),
+            }
+            match (hook, self.options.interfaces.as_slice()) {
+                (Hook::Output, _) | (_, []) => self.line(format_args!("\t\tjump judge comment \"{note}\"")),
+                (Hook::Prerouting, interfaces) => {
+                    for interface in interfaces {
+                        self.line(format_args!("\t\tiifname \"{interface}\" jump judge comment \"{note}\""));
+                    }
+                }
+            }
+            self.line(format_args!(
+                "\t}}\n\tchain {name}_again {{\n\t\ttype filter hook {name} priority -89; policy accept;\n\
+                 \t\tmeta priority {OVERTAKEN} goto again\n\t}}"
+            ));
+        }
+        self.line(format_args!("\tchain again {{\n\t\tmeta priority set 0:0\n\t\tjump judge\n\t}}"));
+    }
+}
+
+fn push_inside(rules: &mut String, lines: Lines, start: u128, end: u128) {
+    rules.push_str("\t\t");
+    push_match(rules, "daddr", start, end, lines);
+    rules.push_str(" accept\n");
+}
+
+fn bits(address: std::net::IpAddr) -> u128 {
+    match address {
+        std::net::IpAddr::V4(v4) => v4.to_bits().into(),
+        std::net::IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
