@@ -1,0 +1,60 @@
+//! Every unit of `testdata/` that has no errors, for every target: the artifact agrees with its source on sampled
+//! flows, or the target refuses and says which rule it cannot express.
+
+#[cfg(test)]
+mod support;
+
+use std::path::{Path, PathBuf};
+use support::{AS_OF, repository, run_in};
+
+const TARGETS: [&str; 2] = ["nftables", "cilium"];
+
+#[test]
+fn every_case_is_compiled_as_meant_or_refused() {
+    let inventory = repository().join("testdata/retailer/inventory.json");
+    let (mut compiled, mut refused, mut flows) = (0, 0, 0);
+    for case in cases() {
+        for target in TARGETS {
+            match compile(&case, target, &inventory) {
+                Some(agreed) => {
+                    compiled += 1;
+                    flows += agreed;
+                }
+                None => refused += 1,
+            }
+        }
+    }
+    println!("{compiled} artifacts agree with their source on {flows} flows, {refused} were refused");
+    assert!(compiled >= 10 && flows >= 1000, "{compiled} artifacts, {flows} flows");
+}
+
+/// Folders whose units have no errors, sorted.
+fn cases() -> Vec<PathBuf> {
+    let testdata = repository().join("testdata");
+    let mut cases = vec![testdata.join("retailer"), testdata.join("retailer-names")];
+    for kind in ["lists", "lowering", "names"] {
+        let entries = std::fs::read_dir(testdata.join(kind).join("ok")).unwrap();
+        cases.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
+    }
+    cases.sort();
+    cases
+}
+
+/// The number of flows on which the artifact agrees, or nothing where the target refuses.
+fn compile(case: &Path, target: &str, inventory: &Path) -> Option<u64> {
+    let out = tempfile::tempdir().unwrap();
+    let (inventory, folder) = (inventory.to_str().unwrap(), out.path().to_str().unwrap());
+    let options = ["--inventory", inventory, "--as-of", AS_OF, "--out-dir", folder];
+    let run = run_in(case, &[&["compile", ".", "--target", target][..], &options].concat(), b"");
+    let written = std::fs::read_dir(out.path()).unwrap().count();
+    assert!(!run.stdout.contains("egress::internal"), "{}: {run:?}", case.display());
+    if run.code == Some(1) {
+        assert!(run.stdout.contains("egress::target::"), "{} {target}: {run:?}", case.display());
+        assert_eq!(written, 0, "{} {target} was refused and written", case.display());
+        return None;
+    }
+    assert_eq!((run.code, written), (Some(0), 1), "{} {target}: {run:?}", case.display());
+    let said = run.stdout.split("checked against the source on ").nth(1).unwrap();
+    let flows = said.split(' ').next().unwrap().parse().unwrap();
+    Some(flows)
+}
