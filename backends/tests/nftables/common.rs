@@ -17,7 +17,7 @@ pub(crate) struct Setting {
 
 /// Every combination in turn.
 pub(crate) fn settings(case: u64) -> Setting {
-    Setting { has_inventory: case % 4 != 0, has_cluster: case % 8 < 6, epoch: case % 3 == 0 }
+    Setting { has_inventory: !case.is_multiple_of(4), has_cluster: case % 8 < 6, epoch: case.is_multiple_of(3) }
 }
 
 /// What the target can say, and nothing less.

@@ -28,7 +28,7 @@ pub(super) struct Node<T> {
 }
 
 /// As many ranges as a leaf holds.
-const LEAF: usize = 8;
+const LEAF: usize = 16;
 
 /// The nodes over the addresses from 0 to `last`; none for no range.
 pub(super) fn nodes<T: Copy + Ord>(spreads: &[Spread<T>], last: u128) -> Vec<Node<T>> {

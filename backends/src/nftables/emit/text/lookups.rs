@@ -44,8 +44,7 @@ impl Writer<'_> {
 
     /// A tree for each family of the rules of one kind. Falling off anywhere leads back to the policy.
     pub(super) fn spreads(&mut self, number: usize, spreads: &Spreads) {
-        let rules: Vec<Vec<String>> =
-            spreads.rules.iter().map(|rule| self.port_rules_of(std::slice::from_ref(rule))).collect();
+        let rules = self.rules_of_spreads(number, spreads);
         let of = |said: usize| rules.get(said).map_or(&[][..], Vec::as_slice);
         for (ranges, lines) in [(&spreads.v4, V4), (&spreads.v6, V6)] {
             let chain = |node: usize| match node {
@@ -68,6 +67,31 @@ impl Writer<'_> {
                 self.body.push_str("\t}\n");
             }
         }
+    }
+
+    /// What is written wherever a rule holds: its port rules, or a jump to a chain of them where that is less.
+    fn rules_of_spreads(&mut self, number: usize, spreads: &Spreads) -> Vec<Vec<String>> {
+        let mut ranges = vec![0_usize; spreads.rules.len()];
+        for said in spreads.v4.iter().chain(&spreads.v6).map(|range| range.said) {
+            if let Some(count) = ranges.get_mut(said) {
+                *count += 1;
+            }
+        }
+        let mut all = Vec::with_capacity(ranges.len());
+        for (said, (rule, ranges)) in spreads.rules.iter().zip(ranges).enumerate() {
+            let rules = self.port_rules_of(std::slice::from_ref(rule));
+            // In the kernel's expressions: 11 for address, port and action, 5 for address and jump, 6 for port and
+            // action; a chain takes as long to load as about 12.
+            let is_long = rules.len() * ranges * 11 > ranges * 5 + rules.len() * 6 + 12;
+            let has_ports = rules.first().is_some_and(|rule| !rule.starts_with("counter") && !rule.starts_with("goto"));
+            if is_long && has_ports {
+                self.line(format_args!("\tchain r{number}_{said} {{\n\t\t{}\n\t}}", rules.join("\n\t\t")));
+                all.push(vec![format!("jump r{number}_{said}")]);
+            } else {
+                all.push(rules);
+            }
+        }
+        all
     }
 
     /// The steps from a node to its children.
