@@ -24,7 +24,7 @@ fn emitted_files_mean_what_their_programs_mean() {
         let inventory = random_inventory(&mut rng, &program);
         check(&mut rng, &program, &inventory, setting, &format!("seed {seed} case {case}"), &mut seen);
     }
-    let judged: u64 = seen.values().sum();
+    let judged: u64 = seen.iter().filter(|(kind, _)| !matches!(**kind, "audit" | "log")).map(|(_, count)| count).sum();
     println!("{judged} flows of {cases} programs judged: {seen:?}");
     assert!(judged >= cases * FLOWS / 2, "hardly any flow was judged: {seen:?}");
     if cases >= 300 {
