@@ -1,6 +1,8 @@
 //! Every unit of `testdata/` that has no errors, for every target: the artifact agrees with its source on sampled
 //! flows, or the target refuses and says which rule it cannot express.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[cfg(test)]
 mod support;
 
