@@ -82,11 +82,11 @@ guardrail g {
 }
 "#;
     insta::assert_snapshot!(render::compiled(&compiled(text, None, false)), @r"
-    warning egress::coverage::ungoverned: some of the workloads `data` are governed by no policy, such as `other/{tier=ml} (namespace team=data) as serviceaccount default`
+    warning egress::coverage::ungoverned: some of the workloads `data` are governed by no policy, such as `other/{tier=ml} (namespace team=data)`
       --> a.egress:2 `data` declared here
       help: name the set in the `for` of a policy, or add `policy lockdown { for all }`
 
-    warning egress::coverage::ungoverned: some of the workloads `other` are governed by no policy, such as `shop/{app=other} as serviceaccount default`
+    warning egress::coverage::ungoverned: some of the workloads `other` are governed by no policy, such as `shop/{app=other}`
       --> a.egress:4 `other` declared here
       help: name the set in the `for` of a policy, or add `policy lockdown { for all }`
 
