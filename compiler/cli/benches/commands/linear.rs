@@ -1,11 +1,12 @@
 //! The same policy as somebody would write it by hand: one rule after another, denies first.
 //!
 //! In: a program and who runs. Out: text for `nft -f`. It is what the emitted ruleset is measured against, and as good
-//! as a list can be: sources and large destinations are sets, and what must pass at once passes at once.
+//! as a list can be: sources, large destinations and several ports are sets, and what must pass at once passes at once.
 
 use crate::support::Unit;
 use egress_ir::{
-    Action, AddressSet, BlockKind, DestinationSetId, PortSet, Program, Rule, Workload, WorkloadSetId, protocol,
+    Action, AddressSet, BlockKind, DestinationSetId, PortSet, PortSetId, Program, Rule, Workload, WorkloadSetId,
+    protocol,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -23,6 +24,7 @@ pub(crate) fn ruleset(unit: &Unit) -> String {
         list.set(&format!("w{}", number(*set)), "saddr", addresses, "");
     }
     list.destination_sets();
+    list.port_sets();
     list.preamble();
     for action in [Action::Deny, Action::Allow] {
         for rule in program.rules.values().filter(|rule| rule.action == action) {
@@ -97,6 +99,21 @@ impl List<'_> {
         }
     }
 
+    /// Several ports of one protocol.
+    fn port_sets(&mut self) {
+        for (id, set) in self.program.port_sets.iter().filter(|(_, set)| !set.is_any()) {
+            for (protocol, ports) in numbers(set) {
+                if let Some(field) = port_field(protocol).filter(|_| ports.len() > 1) {
+                    let (name, ports) = (format!("p{}_{protocol}", number(id)), ports.join(", "));
+                    let _ = writeln!(
+                        self.sets,
+                        "set {name} {{ typeof {field}; flags interval; elements = {{ {ports} }}; }}"
+                    );
+                }
+            }
+        }
+    }
+
     /// Replies and destinations inside the cluster.
     fn preamble(&mut self) {
         self.put(format_args!("ct direction reply ct state established,related accept"));
@@ -112,7 +129,7 @@ impl List<'_> {
         let verdict = if rule.action == Action::Allow { "accept" } else { "drop" };
         for (family, version) in FAMILIES {
             let Some(destinations) = self.destinations(rule.destinations, version) else { continue };
-            for ports in ports(self.program.port_sets.at(rule.ports), version) {
+            for ports in ports(rule.ports, self.program.port_sets.at(rule.ports), version) {
                 let destinations =
                     if destinations.is_empty() { String::new() } else { format!("{family} daddr {destinations} ") };
                 self.put(format_args!("{family} saddr @w{sources}_{version} {destinations}{ports}counter {verdict}"));
@@ -141,11 +158,20 @@ fn ranges(set: &AddressSet, version: u8) -> Vec<String> {
     of_family.map(shown).collect()
 }
 
-/// One match for each protocol, with a space behind it; an empty one for every port of every protocol.
-fn ports(set: &PortSet, version: u8) -> Vec<String> {
-    if set.is_any() {
-        return vec![String::new()];
+/// What a port match compares, by protocol: `tcp dport` and its like; nothing for protocols without numbers.
+fn port_field(protocol: u8) -> Option<&'static str> {
+    match protocol {
+        protocol::TCP => Some("tcp dport"),
+        protocol::UDP => Some("udp dport"),
+        protocol::SCTP => Some("sctp dport"),
+        protocol::ICMP => Some("icmp type"),
+        protocol::ICMPV6 => Some("icmpv6 type"),
+        _ => None,
     }
+}
+
+/// The ports of each protocol as nft writes them; types for ICMP.
+fn numbers(set: &PortSet) -> BTreeMap<u8, Vec<String>> {
     let mut by_protocol: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for (protocol, first, last) in set.per_protocol() {
         let icmp = matches!(protocol, protocol::ICMP | protocol::ICMPV6);
@@ -153,20 +179,23 @@ fn ports(set: &PortSet, version: u8) -> Vec<String> {
         let shown = if first == last { first.to_string() } else { format!("{first}-{last}") };
         by_protocol.entry(protocol).or_default().push(shown);
     }
-    let shown = |(protocol, numbers): (u8, Vec<String>)| {
-        let numbers = match numbers.as_slice() {
-            [one] => one.clone(),
-            several => format!("{{ {} }}", several.join(", ")),
-        };
-        match (protocol, version) {
-            (protocol::TCP, _) => Some(format!("tcp dport {numbers} ")),
-            (protocol::UDP, _) => Some(format!("udp dport {numbers} ")),
-            (protocol::SCTP, _) => Some(format!("sctp dport {numbers} ")),
-            (protocol::ICMP, 4) => Some(format!("icmp type {numbers} ")),
-            (protocol::ICMPV6, 6) => Some(format!("icmpv6 type {numbers} ")),
-            (protocol::ICMP | protocol::ICMPV6, _) => None,
-            (other, _) => Some(format!("meta l4proto {other} ")),
+    by_protocol
+}
+
+/// One match for each protocol, with a space behind it; an empty one for every port of every protocol.
+fn ports(id: PortSetId, set: &PortSet, version: u8) -> Vec<String> {
+    if set.is_any() {
+        return vec![String::new()];
+    }
+    let foreign = if version == 4 { protocol::ICMPV6 } else { protocol::ICMP };
+    let possible = numbers(set).into_iter().filter(|(protocol, _)| *protocol != foreign);
+    let shown = |(protocol, numbers): (u8, Vec<String>)| match (port_field(protocol), numbers.as_slice()) {
+        (None, _) => format!("meta l4proto {protocol} "),
+        (Some(field), [one]) if one == "0-65535" => {
+            format!("meta l4proto {} ", field.split(' ').next().unwrap_or(field))
         }
+        (Some(field), [one]) => format!("{field} {one} "),
+        (Some(field), _) => format!("{field} @p{}_{protocol} ", number(id)),
     };
-    by_protocol.into_iter().filter_map(shown).collect()
+    possible.map(shown).collect()
 }

@@ -19,7 +19,7 @@ const SIZES: [(usize, f64, f64); 2] = [(1_000, 1.35, 4.0), (10_000, 1.5, 25.0)];
 /// Different flows.
 const FLOWS: usize = 256;
 /// Packets for each ruleset and round, and rounds.
-const PACKETS: (usize, usize) = (8_192, 9);
+const PACKETS: (usize, usize) = (4_096, 7);
 /// A ruleset that does nothing but look at connections.
 const TRACKING: &str = "table inet t {
   chain pre {
