@@ -79,12 +79,12 @@ struct Shown<'d> {
 }
 
 impl<'d> Shown<'d> {
-    fn new(finding: &'d Diagnostic, index: &Index<'d>) -> Self {
+    fn new(finding: &'d Diagnostic, index: &'d Index<'d>) -> Self {
         let drawn = || finding.labels.iter().take(LABELS);
         let mut stitched = Stitched::default();
         for label in finding.primary_label().into_iter().chain(drawn()) {
             if let Some(lines) = index.file(label.source) {
-                stitched.add(label.source, lines.clone());
+                stitched.add(label.source, lines);
             }
         }
         let labels = drawn().filter_map(|label| stitched.label(label)).collect();
@@ -125,11 +125,11 @@ impl miette::Diagnostic for Shown<'_> {
 /// Files laid end to end as one text, in the order in which they were added, with a byte of nothing between them.
 #[derive(Debug, Default)]
 struct Stitched<'s> {
-    files: Vec<(SourceId, usize, Lines<'s>)>,
+    files: Vec<(SourceId, usize, &'s Lines<'s>)>,
 }
 
 impl<'s> Stitched<'s> {
-    fn add(&mut self, id: SourceId, lines: Lines<'s>) {
+    fn add(&mut self, id: SourceId, lines: &'s Lines<'s>) {
         if self.files.iter().all(|(known, ..)| *known != id) {
             let base = self.files.last().map_or(0, |(_, base, last)| base + last.source.text.len() + 1);
             self.files.push((id, base, lines));

@@ -82,7 +82,7 @@ pub fn sweep<A: Point>(sets: &[&RangeSet<A>], excluded: &RangeSet<A>, keys: &mut
     let mut rest = edges.as_slice();
     let mut start = A::MIN;
     loop {
-        let here = rest.partition_point(|edge| edge.at <= start);
+        let here = rest.iter().take_while(|edge| edge.at <= start).count();
         let (now, later) = rest.split_at(here);
         now.iter().for_each(|edge| covering.apply(edge.member, edge.begins));
         rest = later;
