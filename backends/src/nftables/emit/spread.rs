@@ -27,12 +27,12 @@ pub(super) struct Node<T> {
     pub(super) children: Vec<(Option<u128>, usize)>,
 }
 
-/// As many ranges as a leaf holds.
-const LEAF: usize = 16;
+/// As many ranges as a leaf holds: a packet that none of them holds meets them all.
+const LEAF: usize = 5;
 
 /// The nodes over the addresses from 0 to `last`; none for no range.
 pub(super) fn nodes<T: Copy + Ord>(spreads: &[Spread<T>], last: u128) -> Vec<Node<T>> {
-    let mut builder = Builder { nodes: Vec::new(), fan: if spreads.len() > 2048 { 8 } else { 4 } };
+    let mut builder = Builder { nodes: Vec::new(), fan: if spreads.len() > 1024 { 8 } else { 4 } };
     if !spreads.is_empty() {
         builder.build(spreads, 0, last);
     }

@@ -149,19 +149,20 @@ impl Writer<'_> {
         }
     }
 
-    /// The layers of a policy, and what becomes of a packet that none decides.
+    /// The layers of a policy for each family, and what becomes of a packet that none decides.
     pub(super) fn policy(&mut self, number: usize, policy: &Policy) {
-        self.line(format_args!("\tchain w{number} {{"));
         let exact = policy.exact.and_then(|number| Some((number, self.plan.exact.get(number)?)));
         let exact = exact.map(|(number, table)| (format!("e{number}"), !table.v4.is_empty(), !table.v6.is_empty()));
         let layers = policy.layers.iter().filter_map(|&number| Some((number, self.plan.spreads.get(number)?)));
         let layers = layers.map(|(number, table)| (format!("t{number}"), !table.v4.is_empty(), !table.v6.is_empty()));
-        for (name, v4, v6) in exact.into_iter().chain(layers) {
-            for (_, family) in [(v4, 4), (v6, 6)].into_iter().filter(|(exists, _)| *exists) {
-                push(&mut self.body, format_args!("\t\tmeta nfproto ipv{family} jump {name}_{family}\n"));
-            }
-        }
+        let tables: Vec<(String, bool, bool)> = exact.into_iter().chain(layers).collect();
         let action = self.reach(policy.default);
-        self.line(format_args!("\t\t{action}\n\t}}"));
+        for family in [V4.number, V6.number] {
+            self.line(format_args!("\tchain w{number}_{family} {{"));
+            for (name, _, _) in tables.iter().filter(|(_, v4, v6)| if family == V4.number { *v4 } else { *v6 }) {
+                push(&mut self.body, format_args!("\t\tjump {name}_{family}\n"));
+            }
+            self.line(format_args!("\t\t{action}\n\t}}"));
+        }
     }
 }

@@ -10,13 +10,15 @@ impl Writer<'_> {
     pub(super) fn judge(&mut self) {
         let mut rules = String::new();
         self.accepted_at_once(&mut rules);
-        let verdict = |value: u32| index(value).map_or("accept".to_owned(), |policy| format!("jump w{policy}"));
+        let verdict = |value: u32, lines: Lines| {
+            index(value).map_or("accept".to_owned(), |policy| format!("jump w{policy}_{}", lines.number))
+        };
         for (lines, name, typed) in [(V4, "pods4", "ip saddr"), (V6, "pods6", "ip6 saddr")] {
             let pods = self.plan.pods.iter().filter(|(address, _)| address.is_ipv4() == (lines.number == 4));
             let shown = |(address, value): (&std::net::IpAddr, &u32)| {
                 let (bits, mut key) = (bits(*address), String::new());
                 (lines.push)(&mut key, bits, bits);
-                (key, verdict(*value))
+                (key, verdict(*value, lines))
             };
             let elements: Vec<(String, String)> = pods.map(shown).collect();
             if !elements.is_empty() {
@@ -33,7 +35,7 @@ impl Writer<'_> {
             if !segments.is_empty() {
                 let name = format!("s{}", lines.number);
                 push(&mut rules, format_args!("\t\tmeta nfproto ipv{} jump {name}\n", lines.number));
-                self.tree(&name, "saddr", segments, lines, |value| vec![verdict(value).replace("jump", "goto")]);
+                self.tree(&name, "saddr", segments, lines, |value| vec![verdict(value, lines).replace("jump", "goto")]);
             }
         }
         self.line(format_args!("\tchain judge {{\n{rules}\t}}"));
@@ -63,8 +65,13 @@ impl Writer<'_> {
         }
     }
 
-    /// Replies, destinations inside the cluster, and flows of the current epoch.
+    /// Flows of the current epoch, which are nearly all packets, replies, and destinations inside the cluster.
     fn accepted_at_once(&self, rules: &mut String) {
+        if let Some(epoch) = self.options.epoch {
+            let mask = self.options.ct_mark_mask;
+            let value = epoch << mask.trailing_zeros();
+            push(rules, format_args!("\t\tct mark & {mask:#010x} == {value:#010x} accept\n"));
+        }
         rules.push_str("\t\tct direction reply ct state established,related accept\n");
         let inside: &AddressSet = &self.program.cluster.inside;
         for &(start, end) in inside.v4.ranges() {
@@ -72,11 +79,6 @@ impl Writer<'_> {
         }
         for &(start, end) in inside.v6.ranges() {
             push_inside(rules, V6, start, end);
-        }
-        if let Some(epoch) = self.options.epoch {
-            let mask = self.options.ct_mark_mask;
-            let value = epoch << mask.trailing_zeros();
-            push(rules, format_args!("\t\tct mark & {mask:#010x} == {value:#010x} accept\n"));
         }
     }
 
