@@ -24,11 +24,10 @@ pub(super) fn report(
     let mut report = Report { program, facts, reachable, judge: Judge::new(program, groups), diagnostics: Vec::new() };
     let concerns = |block: BlockId| !program.blocks.at(block).audit && about(&program.blocks.at(block).name);
     let (cuts, guards) = (by_allow(&facts.cuts), by_allow(&facts.guards));
+    let none = Denies::new();
     for (id, rule) in program.rules.iter().filter(|(_, rule)| concerns(rule.block)) {
         let Some(rule_facts) = facts.rule(id) else { continue };
-        let none = BTreeMap::new();
-        let of = |pairs: &'_ BTreeMap<_, _>| pairs.get(&id).unwrap_or(&none).clone();
-        report.rule(id, rule, rule_facts, of(&cuts), of(&guards));
+        report.rule(id, rule, rule_facts, cuts.get(&id).unwrap_or(&none), guards.get(&id).unwrap_or(&none));
     }
     let of_either = |a: RuleId, b: RuleId| [a, b].iter().any(|&rule| concerns(program.rules.at(rule).block));
     let conflicts: BTreeMap<_, _> = facts.conflicts.iter().filter(|((a, b), _)| of_either(*a, *b)).collect();
@@ -61,15 +60,17 @@ struct Report<'p> {
 const MOST_LABELS: usize = 5;
 
 impl Report<'_> {
-    fn rule(&mut self, id: RuleId, rule: &Rule, facts: &RuleFacts, cuts: Denies<'_>, guards: Denies<'_>) {
+    fn rule(&mut self, id: RuleId, rule: &Rule, facts: &RuleFacts, cuts: &Denies<'_>, guards: &Denies<'_>) {
         match (&facts.matches, facts.alive, facts.needed) {
             (None, _, _) => self.empty(id, rule),
-            (Some(_), false, _) => self.covered(id, &guards.into_iter().chain(cuts.clone()).collect()),
+            (Some(_), false, _) => {
+                self.covered(id, &guards.iter().chain(cuts).map(|(&deny, &cell)| (deny, cell)).collect())
+            }
             (Some(cell), true, false) => self.redundant(id, facts, cell),
             (Some(_), true, true) => {}
         }
         if facts.alive {
-            self.overridden(id, rule, &cuts);
+            self.overridden(id, rule, cuts);
         }
         if let Some(cell) = self.facts.rebindings.get(&id) {
             self.rebinding(id, cell);

@@ -7,16 +7,17 @@
 
 use super::facts::{Cell, Facts, is_possible};
 use super::groups::Group;
+use crate::lower::private;
 use egress_ir::classes::{Keys, PortCells, Segment, name_classes, sweep};
-use egress_ir::{Action, AddressSet, DestinationSetId, HostPattern, Point, Prefix, Program, RangeSet, RuleId};
+use egress_ir::{Action, DestinationSetId, HostPattern, Point, Program, RangeSet, RuleId};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Notes facts about every cell of the group.
 pub(super) fn walk(program: &Program, number: u32, group: &Group, facts: &mut Facts<'_>) {
     let plan = Plan::of(program, number, group);
     let addresses = || plan.sets.iter().map(|&set| &program.destination_sets.at(set).addresses);
-    let special = special_addresses();
+    // Addresses to which no name of the outside should resolve.
+    let special = private();
     let [v4, v6] = &group.members;
     if v4.is_some() {
         let sets: Vec<&RangeSet<u32>> = addresses().map(|set| &set.v4).chain([&special.v4]).collect();
@@ -26,16 +27,6 @@ pub(super) fn walk(program: &Program, number: u32, group: &Group, facts: &mut Fa
         let sets: Vec<&RangeSet<u128>> = addresses().map(|set| &set.v6).chain([&special.v6]).collect();
         plan.visit(true, &sets, &program.cluster.inside.v6, facts);
     }
-}
-
-/// Addresses to which no name of the outside should resolve, the `private` of the language: RFC 1918, RFC 6598 and
-/// RFC 3927 for IPv4, RFC 4193 and RFC 4291 (link-local) for IPv6.
-fn special_addresses() -> AddressSet {
-    let v4 = [(10, 0, 8), (172, 16, 12), (192, 168, 16), (100, 64, 10), (169, 254, 16)];
-    let v4 = v4.map(|(a, b, length)| (IpAddr::from(Ipv4Addr::new(a, b, 0, 0)), length));
-    let v6 = [(0xfc00, 7), (0xfe80, 10)].map(|(a, length)| (Ipv6Addr::new(a, 0, 0, 0, 0, 0, 0, 0).into(), length));
-    let all = v4.into_iter().chain(v6);
-    AddressSet::from_prefixes(all.map(|(address, length)| Prefix::containing(address, length)))
 }
 
 /// What is the same for all cells of a group.

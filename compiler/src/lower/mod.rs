@@ -13,6 +13,7 @@ mod sets;
 mod workload;
 
 pub use error::LowerError;
+pub(crate) use sets::private;
 
 use crate::Kind;
 use crate::list::Lists;

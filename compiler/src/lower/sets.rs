@@ -321,8 +321,8 @@ fn hosts_in(from: &Parts, away: &Parts) -> bool {
     !from.hosts.is_empty() || !away.hosts.is_empty()
 }
 
-/// RFC 1918, RFC 6598 and RFC 4193, and link-local addresses (RFC 3927, RFC 4291).
-fn private() -> AddressSet {
+/// What `private` stands for: RFC 1918, RFC 6598 and RFC 4193, and link-local addresses (RFC 3927, RFC 4291).
+pub(crate) fn private() -> AddressSet {
     use std::net::{Ipv4Addr, Ipv6Addr};
     let v4 = |a, b, c, d, length| egress_ir::Prefix::containing(Ipv4Addr::new(a, b, c, d).into(), length);
     let v6 = |first, length| egress_ir::Prefix::containing(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).into(), length);

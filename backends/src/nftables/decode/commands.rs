@@ -49,17 +49,7 @@ impl File {
     fn table_block(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.table_name(reader)?;
         self.exists = true;
-        if reader.at_end() {
-            return Ok(());
-        }
-        reader.expect_mark("{")?;
-        loop {
-            reader.skip_ends();
-            if reader.eat_mark("}") {
-                return Ok(());
-            }
-            self.table_item(reader)?;
-        }
+        block(reader, |reader| self.table_item(reader))
     }
 
     fn table_item(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -165,18 +155,10 @@ impl File {
     fn chain(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let name = identifier(reader)?;
         let chain = self.ruleset.chains.entry(name).or_default();
-        if reader.at_end() {
-            return Ok(());
-        }
-        reader.expect_mark("{")?;
-        loop {
-            reader.skip_ends();
-            if reader.eat_mark("}") {
-                return Ok(());
-            }
+        block(reader, |reader| {
             chain_item(chain, reader)?;
-            reader.expect_end()?;
-        }
+            reader.expect_end()
+        })
     }
 
     fn map(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -305,6 +287,24 @@ struct Declared {
     field: Field,
     interval: bool,
     elements: Vec<Element>,
+}
+
+/// The items of a block in braces; nothing where the command ends without one.
+fn block(
+    reader: &mut Reader<'_>,
+    mut item: impl FnMut(&mut Reader<'_>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    if reader.at_end() {
+        return Ok(());
+    }
+    reader.expect_mark("{")?;
+    loop {
+        reader.skip_ends();
+        if reader.eat_mark("}") {
+            return Ok(());
+        }
+        item(reader)?;
+    }
 }
 
 fn declaration(reader: &mut Reader<'_>, is_map: bool) -> Result<Declared, DecodeError> {

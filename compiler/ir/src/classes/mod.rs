@@ -5,6 +5,7 @@
 //! [`names`] for host names. A decision is then a table over classes. Proofs do not trust any of this.
 
 mod formula;
+mod members;
 pub mod names;
 pub mod ports;
 pub mod segments;

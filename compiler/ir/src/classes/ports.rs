@@ -3,6 +3,7 @@
 //! In: port sets. Out: a partition of the whole 24-bit line. Works in the caller's buffers, because it runs once for
 //! each key of the destination sweep.
 
+use super::members::apply;
 use crate::port::PortSet;
 
 /// Buffers that [`port_cells`] reuses from call to call.
@@ -46,17 +47,6 @@ impl PortCells {
 /// One call of [`PortCells::visit`] with buffers of its own.
 pub fn port_cells<'s>(sets: impl IntoIterator<Item = &'s PortSet>, visit: impl FnMut(u32, u32, &[u32])) {
     PortCells::default().visit(sets, visit);
-}
-
-fn apply(members: &mut Vec<u32>, member: u32, begins: bool) {
-    match (members.binary_search(&member), begins) {
-        (Err(place), true) => members.insert(place, member),
-        (Ok(place), false) => {
-            members.remove(place);
-        }
-        // INVARIANT: the ranges of one set are disjoint and never adjacent, so they neither nest nor touch.
-        (Ok(_), true) | (Err(_), false) => {}
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! In: address sets of one family. Out: sorted, disjoint segments that cover everything outside `excluded`, each with
 //! the key of its list of covering sets. However many segments share a list, it is one key.
 
+use super::members::apply;
 use crate::range::{Point, RangeSet};
 use std::collections::HashMap;
 
@@ -121,14 +122,7 @@ impl Covering {
             self.excluded = begins;
             return;
         }
-        match (self.members.binary_search(&member), begins) {
-            (Err(place), true) => self.members.insert(place, member),
-            (Ok(place), false) => {
-                self.members.remove(place);
-            }
-            // INVARIANT: the ranges of one set are disjoint and never adjacent, so they neither nest nor touch.
-            (Ok(_), true) | (Err(_), false) => {}
-        }
+        apply(&mut self.members, member, begins);
     }
 }
 
