@@ -11,6 +11,7 @@ pub mod flow;
 pub mod host;
 pub mod inventory;
 pub mod origin;
+pub mod plane;
 pub mod port;
 pub mod program;
 pub mod range;
@@ -26,6 +27,7 @@ pub use flow::{Destination, Flow};
 pub use host::HostPattern;
 pub use inventory::{Inventory, Node, RunningPod, Service};
 pub use origin::{Date, Origin, Origins};
+pub use plane::{Exemption, Outcome, Piece, Plane, Sender, Unclear, Vocabulary};
 pub use port::{Port, PortSet, protocol};
 pub use program::{
     Action, Assertion, Block, BlockKind, Claim, Cluster, Control, DestinationSet, Gateway, GatewayAddress, Program,
