@@ -9,6 +9,7 @@
 use crate::address::AddressSet;
 use crate::arena::GatewayId;
 use crate::classes::name_classes;
+use crate::flow::Flow;
 use crate::host::HostPattern;
 use crate::port::PortSet;
 use crate::workload::{Pod, Workload};
@@ -33,6 +34,13 @@ pub trait Plane {
     /// # Errors
     /// [`Unclear`] when it cannot say.
     fn pieces(&self, sender: usize, v6: bool, vocabulary: &mut Vocabulary) -> Result<Vec<Piece>, Unclear>;
+
+    /// What it does with one flow of that sender, found by its own evaluator and never through [`Plane::pieces`]: every
+    /// counterexample is replayed here before anyone sees it.
+    ///
+    /// # Errors
+    /// [`Unclear`] when it cannot say.
+    fn replay(&self, sender: usize, flow: &Flow) -> Result<Outcome, Unclear>;
 }
 
 /// Workloads that are treated alike.
