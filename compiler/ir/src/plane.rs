@@ -124,6 +124,31 @@ pub enum Guard {
     Always,
     /// Some name is of one of these classes.
     Named(NamesId),
+    /// Some name is of one of the first classes, and some name, the same or another, of one of the second.
+    Both(NamesId, NamesId),
+}
+
+impl Guard {
+    /// What holds where both guards hold; nothing where that takes three conditions.
+    #[must_use]
+    pub fn and(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Always, guard) | (guard, Self::Always) => Some(guard),
+            (Self::Named(one), Self::Named(two)) if one == two => Some(self),
+            (Self::Named(one), Self::Named(two)) => Some(Self::Both(one.min(two), one.max(two))),
+            _ => None,
+        }
+    }
+
+    /// The sets of classes that it asks for.
+    pub fn name_sets(self) -> impl Iterator<Item = NamesId> {
+        let (one, two) = match self {
+            Self::Always => (None, None),
+            Self::Named(names) => (Some(names), None),
+            Self::Both(one, two) => (Some(one), Some(two)),
+        };
+        one.into_iter().chain(two)
+    }
 }
 
 macro_rules! interned {

@@ -1,0 +1,219 @@
+//! Lemmas: what must hold for all ports or names, so that the rest follows without a solver.
+//!
+//! In: a list with its table, or combinations of guards. Out: the formula that no assignment may satisfy, and a key
+//! that is equal for equal lemmas only.
+
+use super::table::Table;
+use crate::solver::{Formula, Ranges, Variable};
+use egress_ir::{Id, Outcome, PortSet};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// The content of a lemma as a SHA-256 digest (FIPS 180-4).
+pub type Key = [u8; 32];
+
+/// The port line as one number of 24 bits: the protocol above the port.
+const PORT: Variable = Variable { number: 0, bits: 24 };
+
+/// A statement that holds if its negation is never satisfied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lemma {
+    key: Key,
+    content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    /// The first entry that contains a port decides as the runs do.
+    List { entries: Vec<(Ranges, Outcome)>, default: Outcome, runs: Vec<(Ranges, Outcome)> },
+    /// Any other, by its negation.
+    Other(Formula),
+}
+
+impl Lemma {
+    /// The list, read from top to bottom, says of every port what the table says.
+    #[must_use]
+    pub fn list(entries: Vec<(Ranges, Outcome)>, default: Outcome, table: &Table) -> Self {
+        let mut runs: Vec<(Outcome, Vec<(u128, u128)>)> = Vec::new();
+        for (first, last, outcome) in table.runs() {
+            let range = (first.into(), last.into());
+            match runs.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, ranges)) => ranges.push(range),
+                None => runs.push((outcome, vec![range])),
+            }
+        }
+        let runs: Vec<(Ranges, Outcome)> = runs.into_iter().map(|(outcome, ranges)| (ranges.into(), outcome)).collect();
+        let mut hasher = Hasher::new(0);
+        hasher.entries(&entries);
+        hasher.outcome(default);
+        hasher.entries(&runs);
+        Self { key: hasher.finish(), content: Content::List { entries, default, runs } }
+    }
+
+    /// A formula never holds.
+    #[must_use]
+    pub fn never(formula: Formula) -> Self {
+        let mut hasher = Hasher::new(1);
+        hasher.formula(&formula);
+        Self { key: hasher.finish(), content: Content::Other(formula) }
+    }
+
+    /// The digest of the content.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// What must be unsatisfiable: some entry matches, none before it does, and the table says otherwise.
+    #[must_use]
+    pub fn negation(&self) -> Formula {
+        match &self.content {
+            Content::Other(formula) => formula.clone(),
+            Content::List { entries, default, runs } => list_negation(entries, *default, runs),
+        }
+    }
+}
+
+fn list_negation(entries: &[(Ranges, Outcome)], default: Outcome, runs: &[(Ranges, Outcome)]) -> Formula {
+    let within = |ranges: &Ranges| Formula::Within(PORT, ranges.clone());
+    let otherwise = |said: Outcome| {
+        let others = runs.iter().filter(|(_, outcome)| *outcome != said).map(|(ranges, _)| within(ranges));
+        Formula::Any(others.collect())
+    };
+    let everywhere: Ranges = Arc::from([(0, PortSet::LAST.into())]);
+    let last = (everywhere, default);
+    let mut cases = Vec::with_capacity(entries.len() + 2);
+    let mut earlier: Vec<Formula> = Vec::with_capacity(entries.len());
+    for (ranges, outcome) in entries.iter().chain([&last]) {
+        let parts = [within(ranges), otherwise(*outcome)].into_iter().chain(earlier.iter().cloned());
+        cases.push(Formula::All(parts.collect()));
+        earlier.push(within(ranges).negated());
+    }
+    // The table leaves no port out either.
+    cases.push(Formula::All(runs.iter().map(|(ranges, _)| within(ranges).negated()).collect()));
+    Formula::Any(cases)
+}
+
+/// Writes content so that different content is written differently: kinds by a number, everything else with its length.
+struct Hasher(Sha256);
+
+impl Hasher {
+    fn new(kind: u64) -> Self {
+        let mut hasher = Self(Sha256::new());
+        hasher.word(kind);
+        hasher
+    }
+
+    fn word(&mut self, word: u64) {
+        self.0.update(word.to_le_bytes());
+    }
+
+    fn length(&mut self, length: usize) {
+        self.word(u64::try_from(length).unwrap_or(u64::MAX));
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Dropped => self.word(0),
+            Outcome::Passes(None) => self.word(1),
+            Outcome::Passes(Some(gateway)) => {
+                self.word(2);
+                self.length(gateway.index());
+            }
+        }
+    }
+
+    fn ranges(&mut self, ranges: &Ranges) {
+        self.length(ranges.len());
+        for (first, last) in ranges.iter() {
+            self.0.update(first.to_le_bytes());
+            self.0.update(last.to_le_bytes());
+        }
+    }
+
+    fn entries(&mut self, entries: &[(Ranges, Outcome)]) {
+        self.length(entries.len());
+        for (ranges, outcome) in entries {
+            self.ranges(ranges);
+            self.outcome(*outcome);
+        }
+    }
+
+    fn formula(&mut self, formula: &Formula) {
+        match formula {
+            Formula::Constant(value) => [0, u64::from(*value)].into_iter().for_each(|word| self.word(word)),
+            Formula::Flag(flag) => [1, u64::from(*flag)].into_iter().for_each(|word| self.word(word)),
+            Formula::Within(variable, ranges) => {
+                [2, u64::from(variable.number), u64::from(variable.bits)].into_iter().for_each(|word| self.word(word));
+                self.ranges(ranges);
+            }
+            Formula::Not(inner) => {
+                self.word(3);
+                self.formula(inner);
+            }
+            Formula::All(parts) => self.parts(4, parts),
+            Formula::Any(parts) => self.parts(5, parts),
+        }
+    }
+
+    fn parts(&mut self, kind: u64, parts: &[Formula]) {
+        self.word(kind);
+        self.length(parts.len());
+        parts.iter().for_each(|part| self.formula(part));
+    }
+
+    fn finish(self) -> Key {
+        self.0.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Limits;
+    use crate::solver::exhaustive::Exhaustive;
+    use crate::solver::z3::Z3;
+    use crate::solver::{Solution, Solver};
+    use proptest::prelude::*;
+
+    fn ranges() -> impl Strategy<Value = Ranges> {
+        let range = (0..0x30_u32, 0..0x20_u32, prop::sample::select(vec![0_u32, 0x06_0000, 0xff_ffc0]));
+        prop::collection::vec(range, 0..4).prop_map(|ranges| {
+            let set = PortSet::from_line_ranges(
+                ranges.into_iter().map(|(first, more, base)| (base + first, base + first + more)),
+            );
+            set.line_ranges().iter().map(|range| (range.0.into(), range.1.into())).collect()
+        })
+    }
+
+    fn outcome() -> impl Strategy<Value = Outcome> {
+        prop::sample::select(vec![Outcome::Dropped, Outcome::Passes(None)])
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<(Ranges, Outcome)>> {
+        prop::collection::vec((ranges(), outcome()), 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn z3_and_every_assignment_agree_on_lemmas(one in entries(), two in entries(), default in outcome()) {
+            let mut z3 = Z3::new(&Limits::default());
+            for table in [Table::of(&one, default), Table::of(&two, default)] {
+                let negation = Lemma::list(one.clone(), default, &table).negation();
+                let expected = Exhaustive { limit: 1 << 20 }.solve(&negation);
+                let found = z3.solve(&negation);
+                prop_assert_eq!(matches!(expected, Solution::Unsatisfiable), table == Table::of(&one, default));
+                prop_assert_eq!(matches!(expected, Solution::Unsatisfiable), matches!(found, Solution::Unsatisfiable));
+                if let Solution::Satisfiable(assignment) = found {
+                    prop_assert!(negation.holds(&assignment));
+                }
+            }
+        }
+
+        #[test]
+        fn keys_are_equal_for_equal_lemmas_only(one in entries(), two in entries(), default in outcome()) {
+            let lemma = |entries: &Vec<(Ranges, Outcome)>| Lemma::list(entries.clone(), default, &Table::of(entries, default));
+            prop_assert_eq!(lemma(&one).key() == lemma(&two).key(), one == two);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The prover: gathers lemmas, and has solvers refute their negations, many in one query.
+//!
+//! In: lemmas, each once. Out: an [`Answer`] for all of them together. A refuted lemma is a defect of this crate, never
+//! of a policy: tables are computed before they are proved.
+
+use crate::answer::{Answer, Limits};
+use crate::cache::Cache;
+use crate::lists::{Key, Lemma};
+use crate::solver::z3::Z3;
+use crate::solver::{Assignment, Formula, Solution, Solver};
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+
+/// How many lemmas one query is about: z3 4.8.12 was fastest with about a thousand.
+const BATCH: usize = 1024;
+
+/// What was proved so far, and with how much work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Distinct lemmas that were asked for.
+    pub lemmas: usize,
+    /// How many of them earlier runs had proved.
+    pub remembered: usize,
+    /// Queries that were asked.
+    pub queries: usize,
+}
+
+/// Gathers lemmas and proves them.
+#[derive(Debug, Default)]
+pub struct Prover {
+    limits: Limits,
+    cache: Cache,
+    pending: BTreeMap<Key, Lemma>,
+    asked: HashSet<Key>,
+    effort: Effort,
+}
+
+/// A lemma that does not hold, with the assignment that breaks it: a defect of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Its negation, which the assignment satisfies.
+    pub negation: Formula,
+    /// The assignment.
+    pub assignment: Assignment,
+}
+
+impl Prover {
+    /// A prover that need not prove again what is in the cache.
+    #[must_use]
+    pub fn new(limits: Limits, cache: Cache) -> Self {
+        Self { limits, cache, ..Self::default() }
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Asks for a proof of the lemma, by the next [`Prover::settle`].
+    pub fn require(&mut self, lemma: Lemma) {
+        let key = lemma.key();
+        if !self.asked.insert(key) {
+            return;
+        }
+        self.effort.lemmas += 1;
+        if self.cache.knows(&key) {
+            self.effort.remembered += 1;
+        } else {
+            self.pending.insert(key, lemma);
+        }
+    }
+
+    /// Proves all lemmas that were asked for.
+    pub fn settle(&mut self) -> Answer<Broken> {
+        let pending: Vec<(Key, Lemma)> = std::mem::take(&mut self.pending).into_iter().collect();
+        let batches: Vec<&[(Key, Lemma)]> = pending.chunks(BATCH).collect();
+        self.effort.queries += batches.len();
+        for (batch, answer) in batches.iter().zip(side_by_side(&batches, &self.limits)) {
+            match answer {
+                Answer::Proved => batch.iter().for_each(|(key, _)| self.cache.note(*key)),
+                other => return other,
+            }
+        }
+        Answer::Proved
+    }
+
+    /// What was proved so far.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    /// The lemmas that are proved, for a later run.
+    #[must_use]
+    pub fn into_cache(self) -> Cache {
+        self.cache
+    }
+}
+
+/// Proves batches on as many threads as the limits say; one answer a batch, in order.
+fn side_by_side(batches: &[&[(Key, Lemma)]], limits: &Limits) -> Vec<Answer<Broken>> {
+    let threads = limits.threads.get().min(batches.len());
+    if threads <= 1 {
+        return prove_all(batches.iter().copied(), limits);
+    }
+    let mut answers: Vec<Answer<Broken>> =
+        vec![Answer::Unknown("a thread of the prover ended early".to_owned()); batches.len()];
+    std::thread::scope(|scope| {
+        let shares = (0..threads).map(|first| {
+            let share = move || batches.iter().copied().skip(first).step_by(threads);
+            (first, scope.spawn(move || prove_all(share(), limits)))
+        });
+        for (first, share) in shares.collect::<Vec<_>>() {
+            for (place, answer) in share.join().unwrap_or_default().into_iter().enumerate() {
+                if let Some(slot) = answers.get_mut(first + place * threads) {
+                    *slot = answer;
+                }
+            }
+        }
+    });
+    answers
+}
+
+fn prove_all<'b>(batches: impl Iterator<Item = &'b [(Key, Lemma)]>, limits: &Limits) -> Vec<Answer<Broken>> {
+    let mut solver = Z3::new(limits);
+    batches.map(|batch| prove(&mut solver, batch)).collect()
+}
+
+/// One query for the whole batch.
+fn prove(solver: &mut impl Solver, batch: &[(Key, Lemma)]) -> Answer<Broken> {
+    let negations: Vec<Formula> = batch.iter().map(|(_, lemma)| lemma.negation()).collect();
+    match solver.solve(&Formula::Any(negations.clone())) {
+        Solution::Unsatisfiable => Answer::Proved,
+        Solution::Unknown(reason) => Answer::Unknown(reason),
+        Solution::Satisfiable(assignment) => match negations.into_iter().find(|negation| negation.holds(&assignment)) {
+            Some(negation) => Answer::Refuted(Broken { negation, assignment }),
+            None => Answer::Unknown("the solver's assignment satisfies no part of its query".to_owned()),
+        },
+    }
+}
