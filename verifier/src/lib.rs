@@ -11,6 +11,7 @@
 pub mod answer;
 pub mod cache;
 pub mod compare;
+pub mod diff;
 pub mod lists;
 pub mod program;
 pub mod prover;
@@ -19,4 +20,6 @@ pub mod witness;
 
 pub use answer::{Answer, Limits};
 pub use cache::Cache;
+pub use compare::{Block, Comparison, Fault, against_source, compare};
+pub use diff::{Diff, Direction, diff};
 pub use prover::Prover;

@@ -10,10 +10,14 @@ pub use blocks::Block;
 
 use crate::answer::Answer;
 use crate::lists::{Lists, TableId};
+use crate::program::ProgramPlane;
 use crate::prover::Prover;
 use blocks::Found;
+use egress_ir::classes::TooManyClasses;
 use egress_ir::plane::ListId;
-use egress_ir::{AddressSet, Exemption, Outcome, Piece, Plane, PortSet, Sender, Unclear, Vocabulary, protocol};
+use egress_ir::{
+    AddressSet, Exemption, Outcome, Piece, Plane, PortSet, Program, Sender, Unclear, Vocabulary, protocol,
+};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -55,12 +59,26 @@ pub enum Fault {
     BrokenLemma,
 }
 
+impl From<TooManyClasses> for Fault {
+    fn from(limit: TooManyClasses) -> Self {
+        Self::Unclear(Unclear { reason: limit.to_string() })
+    }
+}
+
+/// Proves that what enforces decides every flow of its senders as the source does.
+///
+/// # Errors
+/// [`Fault`], as for [`compare`].
+pub fn against_source(source: &Program, plane: &dyn Plane, prover: &mut Prover) -> Result<Comparison, Fault> {
+    compare(&ProgramPlane::new(source, plane.senders().to_vec()), plane, prover)
+}
+
 /// Holds two planes against each other; `left` is the one that should be, `right` the one that is.
 ///
 /// # Errors
 /// [`Fault`]: a plane is unclear, or something of our own is wrong. Never taken for an answer.
 pub fn compare(left: &dyn Plane, right: &dyn Plane, prover: &mut Prover) -> Result<Comparison, Fault> {
-    let mut vocabulary = Vocabulary::new(&left.hosts().into_iter().chain(right.hosts()).collect());
+    let vocabulary = Vocabulary::new(&left.hosts().into_iter().chain(right.hosts()).collect());
     let exemptions: Vec<Exemption> = left.exemptions().into_iter().chain(right.exemptions()).collect();
     let limits = *prover.limits();
     let mut work = Work {
@@ -73,20 +91,12 @@ pub fn compare(left: &dyn Plane, right: &dyn Plane, prover: &mut Prover) -> Resu
         extent: Extent { senders: right.senders().len(), ..Extent::default() },
         unknown: None,
     };
-    let (mut left_pieces, mut right_pieces) = (Vec::new(), Vec::new());
-    // Both planes cut first, because tables need the finished vocabulary.
+    let mut lists = Lists::new(vocabulary, &limits);
     for (number, sender) in right.senders().iter().enumerate() {
         for v6 in families(sender) {
-            left_pieces.push(left.pieces(number, v6, &mut vocabulary)?);
-            right_pieces.push(right.pieces(number, v6, &mut vocabulary)?);
-        }
-    }
-    let mut lists = Lists::new(&mut vocabulary, &limits);
-    let mut pieces = left_pieces.iter().zip(&right_pieces);
-    for (number, sender) in right.senders().iter().enumerate() {
-        for v6 in families(sender) {
-            let Some((left, right)) = pieces.next() else { continue };
-            work.sender(number, v6, left, right, &mut lists)?;
+            let left = left.pieces(number, v6, &mut lists.vocabulary)?;
+            let right = right.pieces(number, v6, &mut lists.vocabulary)?;
+            work.sender(number, v6, &left, &right, &mut lists)?;
         }
     }
     work.conclude(exemptions)
@@ -119,7 +129,7 @@ impl Work<'_> {
         v6: bool,
         left: &[Piece],
         right: &[Piece],
-        lists: &mut Lists<'_>,
+        lists: &mut Lists,
     ) -> Result<(), Fault> {
         merge::check(left, v6)?;
         merge::check(right, v6)?;
@@ -134,7 +144,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn rows(&mut self, question: (ListId, ListId, usize), lists: &mut Lists<'_>) -> Rows {
+    fn rows(&mut self, question: (ListId, ListId, usize), lists: &mut Lists) -> Rows {
         if let Some(known) = self.pairs.get(&question) {
             return known.clone();
         }
@@ -162,7 +172,7 @@ impl Work<'_> {
         two: TableId,
         scope: usize,
         names: &[String],
-        lists: &Lists<'_>,
+        lists: &Lists,
     ) -> Vec<(Rc<[String]>, PortSet, Outcome, Outcome)> {
         if one == two {
             return Vec::new();

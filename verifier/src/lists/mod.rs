@@ -28,9 +28,9 @@ pub struct TableId(u32);
 
 /// A vocabulary with the tables of its lists.
 #[derive(Debug)]
-pub struct Lists<'v> {
+pub struct Lists {
     /// The words of the planes.
-    pub vocabulary: &'v mut Vocabulary,
+    pub vocabulary: Vocabulary,
     limits: Limits,
     tables: Vec<Rc<Table>>,
     known: FxHashMap<Rc<Table>, TableId>,
@@ -41,9 +41,9 @@ pub struct Lists<'v> {
     ranges: FxHashMap<PortsId, Ranges>,
 }
 
-impl<'v> Lists<'v> {
+impl Lists {
     /// No tables yet.
-    pub fn new(vocabulary: &'v mut Vocabulary, limits: &Limits) -> Self {
+    pub fn new(vocabulary: Vocabulary, limits: &Limits) -> Self {
         Self {
             vocabulary,
             limits: *limits,
@@ -76,9 +76,9 @@ impl<'v> Lists<'v> {
         if let Some(known) = self.combinations.get(&guards) {
             return Ok(known.clone());
         }
-        let found = names::combinations(self.vocabulary, &guards, self.limits.name_combinations)?;
+        let found = names::combinations(&self.vocabulary, &guards, self.limits.name_combinations)?;
         if !guards.is_empty() {
-            prover.require(names::lemma(self.vocabulary, &guards, &found));
+            prover.require(names::lemma(&self.vocabulary, &guards, &found));
         }
         let found: Rc<[Combination]> = found.into();
         self.combinations.insert(guards, found.clone());
@@ -133,7 +133,7 @@ impl<'v> Lists<'v> {
     }
 
     fn ranges(&mut self, ports: PortsId) -> Ranges {
-        let vocabulary = &*self.vocabulary;
+        let vocabulary = &self.vocabulary;
         let ranges = || {
             let ranges = vocabulary.ports_at(ports).line_ranges().iter();
             Arc::from(ranges.map(|&(first, last)| (first.into(), last.into())).collect::<Vec<(u128, u128)>>())

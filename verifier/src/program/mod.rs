@@ -14,11 +14,7 @@ use egress_ir::{
     Action, Block, BlockId, BlockKind, DestinationSetId, Exemption, Flow, GatewayId, HostPattern, Outcome, Piece,
     Plane, Point, Program, RangeSet, RuleId, Sender, Speaking, Unclear, Verdict, Vocabulary,
 };
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The blocks that speak about a sender, and whether the addresses are IPv6: what pieces depend on.
-type Question = (Vec<BlockId>, bool);
 
 /// A program as a plane.
 #[derive(Debug)]
@@ -26,14 +22,13 @@ pub struct ProgramPlane<'p> {
     program: &'p Program,
     senders: Vec<Sender>,
     gateways: BTreeMap<GatewayId, GatewayId>,
-    known: RefCell<BTreeMap<Question, Vec<Piece>>>,
 }
 
 impl<'p> ProgramPlane<'p> {
     /// What the program decides for these senders, whose members it must not be able to tell apart.
     #[must_use]
     pub fn new(program: &'p Program, senders: Vec<Sender>) -> Self {
-        Self { program, senders, gateways: BTreeMap::new(), known: RefCell::default() }
+        Self { program, senders, gateways: BTreeMap::new() }
     }
 
     /// The same with gateways called by other ids, so that those of two programs can be compared.
@@ -70,20 +65,14 @@ impl Plane for ProgramPlane<'_> {
 
     fn pieces(&self, sender: usize, v6: bool, vocabulary: &mut Vocabulary) -> Result<Vec<Piece>, Unclear> {
         let Some(sender) = self.senders.get(sender) else { return Err(no_such_sender()) };
-        let question = (self.blocks(sender), v6);
-        if let Some(known) = self.known.borrow().get(&question) {
-            return Ok(known.clone());
-        }
         let sets = &self.program.destination_sets;
         let inside = &self.program.cluster.inside;
-        let mut reading = Reading::of(self, &question.0, vocabulary);
-        let pieces = if v6 {
+        let mut reading = Reading::of(self, &self.blocks(sender), vocabulary);
+        if v6 {
             reading.pieces(|set| &sets.at(set).addresses.v6, &inside.v6, vocabulary)
         } else {
             reading.pieces(|set| &sets.at(set).addresses.v4, &inside.v4, vocabulary)
-        }?;
-        self.known.borrow_mut().insert(question, pieces.clone());
-        Ok(pieces)
+        }
     }
 
     fn replay(&self, sender: usize, flow: &Flow) -> Result<Outcome, Unclear> {
