@@ -48,6 +48,9 @@ pub struct Judgement {
     pub dns_proxy: bool,
 }
 
+/// Reserved identities of the own cluster.
+const OWN: [&str; 7] = ["host", "remote-node", "kube-apiserver", "init", "ingress", "unmanaged", "health"];
+
 /// A rule that matches a flow, with the port entries that match.
 struct Hit<'m> {
     object: &'m ObjectName,
@@ -59,9 +62,20 @@ impl Model {
     /// Judges one flow of a pod.
     #[must_use]
     pub fn judge(&self, environment: &Environment, from: &KnownPod, flow: &CiliumFlow) -> Judgement {
+        self.judge_as(environment, from, flow, environment.identity(flow.to))
+    }
+
+    /// Judges a flow as if its destination had this identity.
+    pub(super) fn judge_as(
+        &self,
+        environment: &Environment,
+        from: &KnownPod,
+        flow: &CiliumFlow,
+        identity: Identity,
+    ) -> Judgement {
         let source = environment.pod_labels(from);
         let names: BTreeSet<&str> = environment.names_of(flow.to).collect();
-        let to = Target { model: self, environment, identity: environment.identity(flow.to), names, flow };
+        let to = Target { model: self, environment, identity, names, flow };
         let specs: Vec<(&ObjectName, &Spec)> = self.enforced_on(&source).collect();
         let denies: Vec<Hit<'_>> = to.hits(&specs, |spec| &spec.denies);
         let allows: Vec<Hit<'_>> = to.hits(&specs, |spec| &spec.allows);
@@ -79,9 +93,21 @@ impl Model {
     /// Whether the DNS proxy forwards a query of the pod for `name` when `flow` carries it.
     #[must_use]
     pub fn forwards_query(&self, environment: &Environment, from: &KnownPod, flow: &CiliumFlow, name: &str) -> bool {
+        self.forwards_query_as(environment, from, flow, environment.identity(flow.to), name)
+    }
+
+    /// The same as if the query's destination had this identity.
+    pub(super) fn forwards_query_as(
+        &self,
+        environment: &Environment,
+        from: &KnownPod,
+        flow: &CiliumFlow,
+        identity: Identity,
+        name: &str,
+    ) -> bool {
         let source = environment.pod_labels(from);
         let names: BTreeSet<&str> = environment.names_of(flow.to).collect();
-        let to = Target { model: self, environment, identity: environment.identity(flow.to), names, flow };
+        let to = Target { model: self, environment, identity, names, flow };
         let specs: Vec<(&ObjectName, &Spec)> = self.enforced_on(&source).collect();
         let allows = to.hits(&specs, |spec| &spec.allows);
         let ports = allows.iter().flat_map(|hit| hit.ports.iter().map(|port| (hit.default_deny, port)));
@@ -192,12 +218,15 @@ impl Target<'_> {
             Entity::World => self.identity.in_world,
             Entity::WorldIpv4 => self.identity.in_world && self.flow.to.is_ipv4(),
             Entity::WorldIpv6 => self.identity.in_world && self.flow.to.is_ipv6(),
-            Entity::Cluster => ["host", "remote-node", "kube-apiserver"].into_iter().any(reserved) || self.in_cluster(),
+            Entity::Cluster => OWN.into_iter().any(reserved) || self.in_cluster(),
             Entity::Host => reserved("host"),
             Entity::RemoteNode => reserved("remote-node"),
             Entity::KubeApiServer => reserved("kube-apiserver"),
-            // Identities that no address of an environment has.
-            Entity::Init | Entity::Ingress | Entity::Unmanaged | Entity::Health | Entity::None => false,
+            Entity::Init => reserved("init"),
+            Entity::Ingress => reserved("ingress"),
+            Entity::Unmanaged => reserved("unmanaged"),
+            Entity::Health => reserved("health"),
+            Entity::None => reserved("none"),
         }
     }
 

@@ -98,6 +98,8 @@ impl LabelRequirement {
 }
 
 /// The labels that make up a pod's identity, filtered as Cilium filters by default.
+///
+/// A pod's own labels under the keys that Cilium sets itself do not count, also where Cilium sets none.
 #[must_use]
 pub fn pod_identity(
     cluster: &str,
@@ -106,7 +108,7 @@ pub fn pod_identity(
     labels: &Labels,
     service_account: &str,
 ) -> Vec<Label> {
-    let own = labels.iter().map(|(key, value)| Label::k8s(key, value));
+    let own = labels.iter().filter(|(key, _)| !is_set_by_cilium(key)).map(|(key, value)| Label::k8s(key, value));
     let of_namespace = namespace_labels
         .iter()
         .filter(|(key, _)| *key != egress_ir::NAMESPACE_NAME_LABEL)
@@ -119,6 +121,15 @@ pub fn pod_identity(
     let account = (!service_account.is_empty()).then(|| Label::k8s(SERVICE_ACCOUNT, service_account));
     let all = implied.into_iter().chain(account).chain(of_namespace).chain(own);
     all.filter(|label| is_identity_key(&label.key)).collect()
+}
+
+/// What the keys start with that only Cilium itself gives to pods.
+const OWN: &str = "io.cilium.k8s";
+
+/// Whether a pod's own label with this key never counts, because only Cilium itself gives pods such labels.
+#[must_use]
+pub fn is_set_by_cilium(key: &str) -> bool {
+    key == NAMESPACE || key.starts_with(OWN)
 }
 
 /// Prefixes of keys that Cilium leaves out of identities unless a longer prefix of [`KEPT`] matches.
@@ -161,6 +172,16 @@ pub fn is_identity_key(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pods_cannot_give_themselves_what_cilium_gives() {
+        let own = [NAMESPACE, SERVICE_ACCOUNT, "io.cilium.k8s.namespace.labels.team", "app"];
+        let own: Labels = own.map(|key| (key.to_owned(), "forged".to_owned())).into();
+        let identity = pod_identity("default", "shop", &Labels::new(), &own, "");
+        let forged: Vec<&str> =
+            identity.iter().filter(|label| label.value == "forged").map(|label| label.key.as_str()).collect();
+        assert_eq!(forged, ["app"]);
+    }
 
     #[test]
     fn infrastructure_keys_are_no_identity() {

@@ -13,6 +13,7 @@ pub mod judge;
 pub mod labels;
 pub mod model;
 pub mod names;
+pub mod plane;
 mod program;
 pub mod yaml;
 

@@ -3,6 +3,8 @@
 //! In: the text of `matchName` or `matchPattern`. Out: whether a name matches. `*` stands for any run of characters of
 //! one label, also for none; alone it is every name; a leading `**.` stands for one or more whole labels.
 
+use std::fmt;
+
 /// A pattern over names, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamePattern {
@@ -58,6 +60,19 @@ impl NamePattern {
         let front_fits =
             if *deeper { !front.is_empty() && front.iter().all(|label| !label.is_empty()) } else { front.is_empty() };
         front_fits && labels.iter().zip(tail).all(|(pattern, label)| glob(pattern.as_bytes(), label.as_bytes()))
+    }
+}
+
+impl fmt::Display for NamePattern {
+    /// As `matchPattern` has it, in lower case and without the final dot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every => f.write_str("*"),
+            Self::Labels { deeper, labels } => {
+                f.write_str(if *deeper { "**." } else { "" })?;
+                f.write_str(&labels.join("."))
+            }
+        }
     }
 }
 

@@ -1,0 +1,194 @@
+//! Pieces: the addresses of one family, cut where some rule of the sender begins or ends.
+//!
+//! In: the rules that enforce on a sender. Out: pieces with lists. An address outside the cluster has the identity of
+//! the world; whether it is an API server as well, and whether the cluster has both families, policies do not say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use egress_ir::classes::{Keys, sweep};
+use egress_ir::plane::{Entry, Guard, List, ListId, PortsId};
+use egress_ir::{AddressSet, Outcome, Piece, Point, PortSet, RangeSet, Unclear, Vocabulary};
+
+use super::inside::{Inside, combined};
+use super::rules::{Identity, Rule};
+use super::{Enforced, ModelPlane, names, unclear};
+
+/// What an address outside the cluster may be: of the world in a cluster of both families or of one, and an API server
+/// or not.
+pub(super) fn world_identities(v6: bool) -> [Identity; 4] {
+    let dual = if v6 { "world-ipv6" } else { "world-ipv4" };
+    [vec![dual], vec![dual, "kube-apiserver"], vec!["world"], vec!["world", "kube-apiserver"]]
+        .map(|names| Identity::reserved(&names, Some(v6)))
+}
+
+/// The pieces of one family for one sender.
+pub(super) fn pieces<A: Point + Into<u128>>(
+    plane: &ModelPlane<'_>,
+    enforced: &Enforced<'_>,
+    v6: bool,
+    family: impl Fn(&AddressSet) -> &RangeSet<A>,
+    vocabulary: &mut Vocabulary,
+) -> Result<Vec<Piece>, Unclear> {
+    let mut by_set: BTreeMap<usize, Ports> = BTreeMap::new();
+    for (rules, deny) in [(&enforced.denies, true), (&enforced.allows, false)] {
+        for rule in rules.iter().filter(|rule| !rule.ports.is_empty()) {
+            let Some(set) = rule.cidrs else { continue };
+            by_set.entry(set).or_default().add(vocabulary.ports(&rule.ports), deny);
+        }
+    }
+    let cidrs = by_set.keys().filter_map(|&set| plane.compiled.cidrs.sets.get(set));
+    // The inside is the first set, so it is the first member wherever it is one.
+    let sets: Vec<&RangeSet<A>> = std::iter::once(&plane.inside).chain(cidrs).map(family).collect();
+    let by_member: Vec<Ports> = std::iter::once(Ports::default()).chain(by_set.into_values()).collect();
+    let mut lists = Lists::new(plane, enforced, v6, by_member, vocabulary)?;
+    let mut keys = Keys::default();
+    let segments = sweep(&sets, &RangeSet::empty(), &mut keys);
+    let mut known: Vec<Option<ListId>> = vec![None; keys.len()];
+    let mut pieces: Vec<Piece> = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let known = known.get_mut(segment.key.index());
+        let list = match known.as_deref() {
+            Some(Some(list)) => *list,
+            _ => lists.of(keys.list(segment.key), vocabulary)?,
+        };
+        if let Some(known) = known {
+            *known = Some(list);
+        }
+        match pieces.last_mut() {
+            Some(last) if last.list == list => last.end = segment.end.into(),
+            _ => pieces.push(Piece { start: segment.start.into(), end: segment.end.into(), list }),
+        }
+    }
+    Ok(pieces)
+}
+
+/// Ports that are denied and allowed, each set once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ports {
+    pub(super) denied: BTreeSet<PortsId>,
+    pub(super) allowed: BTreeSet<PortsId>,
+}
+
+impl Ports {
+    fn add(&mut self, ports: PortsId, deny: bool) {
+        if deny {
+            self.denied.insert(ports)
+        } else {
+            self.allowed.insert(ports)
+        };
+    }
+
+    fn extend(&mut self, other: &Self) {
+        self.denied.extend(&other.denied);
+        self.allowed.extend(&other.allowed);
+    }
+}
+
+/// Makes lists for one sender and family.
+struct Lists<'p> {
+    plane: &'p ModelPlane<'p>,
+    enforced: &'p Enforced<'p>,
+    v6: bool,
+    /// Ports by member of the sweep.
+    by_member: Vec<Ports>,
+    /// What holds everywhere, for each distinct way to see an address.
+    views: Vec<Ports>,
+    /// What learned names open.
+    named: BTreeSet<(Guard, PortsId)>,
+    any: PortsId,
+    inside: Option<Inside>,
+}
+
+impl<'p> Lists<'p> {
+    fn new(
+        plane: &'p ModelPlane<'p>,
+        enforced: &'p Enforced<'p>,
+        v6: bool,
+        by_member: Vec<Ports>,
+        vocabulary: &mut Vocabulary,
+    ) -> Result<Self, Unclear> {
+        let mut views = Vec::new();
+        for identity in world_identities(v6) {
+            let view = view(enforced, &identity, vocabulary);
+            if !views.contains(&view) {
+                views.push(view);
+            }
+        }
+        let any = vocabulary.ports(&PortSet::any());
+        let decided = !enforced.default_deny || views.iter().all(|view| view.allowed.contains(&any));
+        let named = if decided { BTreeSet::new() } else { names::guards(plane, enforced, vocabulary)? };
+        Ok(Self { plane, enforced, v6, by_member, views, named, any, inside: None })
+    }
+
+    fn of(&mut self, members: &[u32], vocabulary: &mut Vocabulary) -> Result<ListId, Unclear> {
+        let of_address: Vec<&Ports> =
+            members.iter().filter_map(|&member| self.by_member.get(member as usize)).collect();
+        let seen = |view: &Ports| {
+            let mut ports = view.clone();
+            of_address.iter().for_each(|of_address| ports.extend(of_address));
+            ports
+        };
+        let seen: Vec<Ports> = self.views.iter().map(seen).collect();
+        if members.first() == Some(&0) {
+            return self.inside(&seen, vocabulary);
+        }
+        let mut lists: Vec<List> = seen.iter().map(|ports| self.outside(ports)).collect();
+        lists.dedup();
+        match <[List; 1]>::try_from(lists) {
+            Ok([list]) => Ok(vocabulary.list(&list)),
+            Err(_) => Err(self.tells_apart()),
+        }
+    }
+
+    /// Denies first; then what is allowed by address and by name; then the default.
+    fn outside(&self, ports: &Ports) -> List {
+        let stop = Outcome::Dropped;
+        let pass = Outcome::Passes(None);
+        if ports.denied.contains(&self.any) {
+            return List { entries: Vec::new(), default: stop };
+        }
+        let always = |outcome| move |&ports: &PortsId| Entry { guard: Guard::Always, ports, outcome };
+        let denied = ports.denied.iter().map(always(stop));
+        if !self.enforced.default_deny || ports.allowed.contains(&self.any) {
+            return List { entries: denied.collect(), default: pass };
+        }
+        let named = self.named.iter().map(|&(guard, ports)| Entry { guard, ports, outcome: pass });
+        let allowed = ports.allowed.iter().map(always(pass));
+        List { entries: denied.chain(allowed).chain(named).collect(), default: stop }
+    }
+
+    fn inside(&mut self, seen: &[Ports], vocabulary: &mut Vocabulary) -> Result<ListId, Unclear> {
+        let inside = match &self.inside {
+            Some(known) => known,
+            None => self.inside.insert(super::inside::inside(self.plane, self.enforced)?),
+        };
+        let list = combined(inside, seen, &self.named, self.enforced.default_deny, vocabulary);
+        Ok(vocabulary.list(&list))
+    }
+
+    /// Why addresses outside the cluster cannot be treated as one.
+    fn tells_apart(&self) -> Unclear {
+        let identities = world_identities(self.v6);
+        let differs = |rule: &&&Rule<'_>| {
+            let matched: BTreeSet<bool> = identities.iter().map(|identity| rule.matches(identity)).collect();
+            matched.len() > 1
+        };
+        let rule = self.enforced.denies.iter().chain(&self.enforced.allows).find(differs);
+        let object = rule.map_or_else(String::new, |rule| format!("`{}` ", rule.object));
+        unclear(format!(
+            "{object}treats API servers unlike other addresses outside the cluster's ranges (by `cluster`, \
+             `kube-apiserver` or a `reserved:` label), and policies do not say which addresses these are"
+        ))
+    }
+}
+
+/// What holds for every address of an identity of the world.
+fn view(enforced: &Enforced<'_>, identity: &Identity, vocabulary: &mut Vocabulary) -> Ports {
+    let mut ports = Ports::default();
+    for (rules, deny) in [(&enforced.denies, true), (&enforced.allows, false)] {
+        for rule in rules.iter().filter(|rule| !rule.ports.is_empty() && rule.matches(identity)) {
+            ports.add(vocabulary.ports(&rule.ports), deny);
+        }
+    }
+    ports
+}
