@@ -96,19 +96,34 @@ pub struct Judgement {
 }
 
 impl Ruleset {
+    /// Judges one packet. For many of them, [`Judge`] is quicker.
+    #[must_use]
+    pub fn judge(&self, packet: &Packet) -> Judgement {
+        Judge::new(self).judge(packet)
+    }
+}
+
+/// Judges packets by one ruleset, whose base chains are found once.
+#[derive(Clone, Debug)]
+pub struct Judge<'r> {
+    ruleset: &'r Ruleset,
+    bases: Vec<(Base, &'r Chain)>,
+}
+
+impl<'r> Judge<'r> {
+    /// Finds the base chains.
+    #[must_use]
+    pub fn new(ruleset: &'r Ruleset) -> Self {
+        let both = [Hook::Prerouting, Hook::Output].into_iter().flat_map(|hook| ruleset.base_chains(hook));
+        Self { ruleset, bases: both.map(|(_, base, chain)| (base, chain)).collect() }
+    }
+
     /// Judges one packet.
     #[must_use]
     pub fn judge(&self, packet: &Packet) -> Judgement {
-        let mut bases: Vec<(Base, &str, &Chain)> = Vec::new();
-        for (name, chain) in &self.chains {
-            match chain.base {
-                Some(base) if base.hook == packet.hook => bases.push((base, name, chain)),
-                _ => {}
-            }
-        }
-        bases.sort_by_key(|(base, name, _)| (base.priority, *name));
-        let mut run = Run { ruleset: self, packet, judgement: Judgement::passing(packet.mark), priority: 0 };
-        for (base, _, chain) in bases {
+        let judgement = Judgement::passing(packet.mark);
+        let mut run = Run { ruleset: self.ruleset, packet, judgement, priority: 0 };
+        for (base, chain) in self.bases.iter().filter(|(base, _)| base.hook == packet.hook) {
             run.judgement.passes = run.base_chain(chain).unwrap_or(!base.drops_by_default);
             if !run.judgement.passes {
                 break;

@@ -10,10 +10,12 @@ mod epoch;
 pub mod judge;
 pub mod model;
 pub mod options;
+pub mod plane;
 
 pub use decode::{DecodeError, TABLE, decode};
 pub use emit::emit;
 pub use epoch::epoch_of;
-pub use judge::{Judgement, Packet, State};
+pub use judge::{Judge, Judgement, Packet, State};
 pub use model::{Hook, Ruleset};
 pub use options::{LogTarget, Options};
+pub use plane::{RulesetPlane, Scope};

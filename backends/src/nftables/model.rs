@@ -20,6 +20,17 @@ pub struct Ruleset {
     pub counters: BTreeMap<String, Option<String>>,
 }
 
+impl Ruleset {
+    /// The base chains of a hook with their names, in the order in which they run: by priority, then by name.
+    #[must_use]
+    pub fn base_chains(&self, hook: Hook) -> Vec<(&str, Base, &Chain)> {
+        let named = self.chains.iter().filter_map(|(name, chain)| Some((name.as_str(), chain.base?, chain)));
+        let mut bases: Vec<_> = named.filter(|(_, base, _)| base.hook == hook).collect();
+        bases.sort_by_key(|(name, base, _)| (base.priority, *name));
+        bases
+    }
+}
+
 /// A chain: rules in order, and where the kernel enters it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {

@@ -1,0 +1,230 @@
+//! A decoded ruleset as a plane: what it does with the first packet of every flow, all flows at once.
+//!
+//! In: a [`Ruleset`] (ours, edited by hand, of an earlier generation, or listed from a kernel), the program and the
+//! inventory that say who sends. Out: a [`RulesetPlane`], which shares no code with the emitter and agrees with
+//! [`Ruleset::judge`] on every flow. It never guesses: what cannot be said exactly is [`Unclear`].
+//!
+//! The packets in question are first packets of new connections in the original direction, without a mark or a
+//! priority, with hop limit 64, and not to an address of the host itself. Each is judged at the hooks of a [`Scope`].
+
+mod cuts;
+mod exempt;
+mod interfaces;
+mod ports;
+mod residue;
+mod senders;
+mod values;
+mod walk;
+
+use super::judge::{Judge, Packet};
+use super::model::{Hook, Ruleset};
+use egress_ir::plane::{Entry, Guard, List, ListId};
+use egress_ir::{
+    Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary, WorkloadSet,
+};
+use interfaces::Interface;
+use ports::{ANY, Algebra, NONE};
+use residue::{Residue, Setting};
+use senders::{Group, Population, bits};
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use walk::{Walk, unclear};
+
+/// Where packets must be judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The hooks at which every flow is judged. One at which the ruleset has no chain lets everything pass.
+    pub hooks: BTreeSet<Hook>,
+    /// The interfaces by which packets come in at prerouting; a final `*` stands for any ending. None: those that tests
+    /// of the ruleset name, be it to judge or to pass over, `lo` apart; any interface where no test names one.
+    pub interfaces: Vec<String>,
+}
+
+impl Scope {
+    /// Where the target judges unless it is told otherwise, and wherever the ruleset does.
+    ///
+    /// That is prerouting, and output where the program declares no cluster, so that a ruleset that has lost one of
+    /// its base chains is found wanting.
+    #[must_use]
+    pub fn of(ruleset: &Ruleset, program: &Program) -> Self {
+        let mut hooks: BTreeSet<Hook> =
+            ruleset.chains.values().filter_map(|chain| chain.base).map(|b| b.hook).collect();
+        hooks.insert(Hook::Prerouting);
+        if program.cluster.name.is_none() {
+            hooks.insert(Hook::Output);
+        }
+        Self { hooks, interfaces: Vec::new() }
+    }
+}
+
+/// What a ruleset does with all flows.
+#[derive(Debug)]
+pub struct RulesetPlane<'r> {
+    judge: Judge<'r>,
+    settings: Vec<(Setting, Residue)>,
+    senders: Vec<Sender>,
+    /// The groups and the places of their settings.
+    groups: Vec<(Group, usize)>,
+}
+
+/// The plane of a ruleset at the hooks of [`Scope::of`].
+///
+/// # Errors
+/// As [`plane_within`].
+pub fn plane<'r>(
+    ruleset: &'r Ruleset,
+    program: &Program,
+    inventory: Option<&Inventory>,
+) -> Result<RulesetPlane<'r>, Unclear> {
+    plane_within(ruleset, program, inventory, &Scope::of(ruleset, program))
+}
+
+/// The plane of a ruleset at these hooks and interfaces.
+///
+/// Pods are judged at prerouting, because their packets arrive from outside the host; at output only where nothing else
+/// is hooked. Addresses are judged at each hook. Senders that are judged at two hooks, by interfaces that the ruleset
+/// tells apart, or in two families are two senders each.
+///
+/// # Errors
+/// [`Unclear`] when a policy in force chooses pods and no inventory says which addresses they have.
+pub fn plane_within<'r>(
+    ruleset: &'r Ruleset,
+    program: &Program,
+    inventory: Option<&Inventory>,
+    scope: &Scope,
+) -> Result<RulesetPlane<'r>, Unclear> {
+    let unknown = |block: &&egress_ir::Block| !block.audit && names_pods(program.workloads_of(block));
+    if let Some(block) = program.blocks.values().find(unknown).filter(|_| inventory.is_none()) {
+        let name = &block.name;
+        return Err(unclear(format!(
+            "`{name}` chooses pods by labels, and without an inventory their addresses are unknown"
+        )));
+    }
+    let population = Population::new(program, inventory);
+    let judge = Judge::new(ruleset);
+    let mut plane = RulesetPlane { judge, settings: Vec::new(), senders: Vec::new(), groups: Vec::new() };
+    for &hook in &scope.hooks {
+        let with_pods = hook == Hook::Prerouting || !scope.hooks.contains(&Hook::Prerouting);
+        for interface in Interface::kinds(ruleset, hook, &scope.interfaces) {
+            for v6 in [false, true] {
+                let setting = Setting { hook, interface: interface.clone(), v6 };
+                plane.add(ruleset, setting, &population, with_pods);
+            }
+        }
+    }
+    Ok(plane)
+}
+
+impl RulesetPlane<'_> {
+    /// The hook at which a sender is judged, and an interface by which it comes in there, or leaves.
+    #[must_use]
+    pub fn place(&self, sender: usize) -> Option<(Hook, &str)> {
+        let (_, setting, _) = self.group(sender).ok()?;
+        Some((setting.hook, &setting.interface.example))
+    }
+
+    /// Adds those who send in a setting, unless the ruleset treats them as in one that is there.
+    fn add(&mut self, ruleset: &Ruleset, setting: Setting, population: &Population<'_>, with_pods: bool) {
+        let residue = Residue::new(ruleset, &setting);
+        let same = |(other, known): &(Setting, Residue)| {
+            other.hook == setting.hook && other.v6 == setting.v6 && *known == residue
+        };
+        if self.settings.iter().any(same) {
+            return;
+        }
+        for group in population.groups(&residue, setting.v6, with_pods) {
+            self.senders.push(group.sender.clone());
+            self.groups.push((group, self.settings.len()));
+        }
+        self.settings.push((setting, residue));
+    }
+
+    /// The group of a sender and where it is judged.
+    fn group(&self, sender: usize) -> Result<(&Group, &Setting, &Residue), Unclear> {
+        let found = self.groups.get(sender).and_then(|(group, at)| Some((group, self.settings.get(*at)?)));
+        found
+            .map(|(group, (setting, residue))| (group, setting, residue))
+            .ok_or_else(|| unclear("there is no such sender"))
+    }
+}
+
+impl Plane for RulesetPlane<'_> {
+    fn senders(&self) -> &[Sender] {
+        &self.senders
+    }
+
+    /// None: the kernel knows addresses only.
+    fn hosts(&self) -> BTreeSet<HostPattern> {
+        BTreeSet::new()
+    }
+
+    /// Neighbour discovery on the link, as far as the ruleset lets it pass at prerouting without asking who sends.
+    fn exemptions(&self) -> Vec<Exemption> {
+        exempt::exemptions(&self.settings)
+    }
+
+    fn pieces(&self, sender: usize, v6: bool, vocabulary: &mut Vocabulary) -> Result<Vec<Piece>, Unclear> {
+        let (group, setting, residue) = self.group(sender)?;
+        if setting.v6 != v6 {
+            return Err(unclear("the sender has no address of this family"));
+        }
+        let source = Some(bits(group.address));
+        let mut walk = Walk::new(residue, source);
+        let mut lists: HashMap<u32, ListId> = HashMap::new();
+        let mut pieces: Vec<Piece> = Vec::new();
+        for (start, end) in cuts::segments(residue, source) {
+            let passing = walk.passing((start, end), ANY)?;
+            let list = *lists.entry(passing).or_insert_with(|| list_of(&walk.algebra, passing, vocabulary));
+            match pieces.last_mut() {
+                Some(last) if last.list == list => last.end = end,
+                _ => pieces.push(Piece { start, end, list }),
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// By [`Judge`], from the address of the flow's own workload, which must be a member of the sender.
+    fn replay(&self, sender: usize, flow: &Flow) -> Result<Outcome, Unclear> {
+        let (group, setting, _) = self.group(sender)?;
+        let source = group.address_of(&flow.workload).ok_or_else(|| unclear("the flow is of another sender"))?;
+        if flow.destination.address.is_ipv6() != setting.v6 {
+            return Err(unclear("the sender has no address of this family"));
+        }
+        let passes = self.judge.judge(&packet(setting, source, flow)).passes;
+        Ok(if passes { Outcome::Passes(None) } else { Outcome::Dropped })
+    }
+}
+
+/// The first packet of a flow in a setting.
+fn packet(setting: &Setting, source: IpAddr, flow: &Flow) -> Packet {
+    let mut packet = Packet::new(setting.hook, source, flow.destination.address, flow.port);
+    let interface = match setting.hook {
+        Hook::Prerouting => &mut packet.input,
+        Hook::Output => &mut packet.output,
+    };
+    interface.clone_from(&setting.interface.example);
+    packet
+}
+
+/// The one way of writing down that these ports pass and no others.
+fn list_of(algebra: &Algebra<'_>, passing: u32, vocabulary: &mut Vocabulary) -> ListId {
+    let (entries, default) = match passing {
+        NONE => (Vec::new(), Outcome::Dropped),
+        ANY => (Vec::new(), Outcome::Passes(None)),
+        _ => {
+            let ports = vocabulary.ports(algebra.at(passing));
+            (vec![Entry { guard: Guard::Always, ports, outcome: Outcome::Passes(None) }], Outcome::Dropped)
+        }
+    };
+    vocabulary.list(&List { entries, default })
+}
+
+/// Whether membership depends on what only a cluster knows about a pod.
+fn names_pods(set: &WorkloadSet) -> bool {
+    match set {
+        WorkloadSet::Pods(_) => true,
+        WorkloadSet::All | WorkloadSet::Address(_) => false,
+        WorkloadSet::Union(sets) => sets.iter().any(names_pods),
+        WorkloadSet::Except(set, out) => names_pods(set) || names_pods(out),
+    }
+}

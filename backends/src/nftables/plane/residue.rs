@@ -1,0 +1,301 @@
+//! What is left of a ruleset once all that is known of the packets is filled in.
+//!
+//! In: a ruleset, and where packets are judged. Out: a [`Residue`]: its chains with questions about the sender's
+//! address, the destination, the ports and what rules themselves have set, and with no others. Everything else is fixed,
+//! because a plane is about the first packet of a connection: `ct state new` in the original direction, no mark, no
+//! priority, hop limit 64, and no address of the host itself as destination.
+
+use super::super::model::{Base, Chain, Field, Hook, Match, Rule, Ruleset, Statement, Values, Verdict};
+use super::interfaces::Interface;
+use super::ports::Ports;
+use super::values::{Domain, Register, domain, without};
+use egress_ir::RangeSet;
+use std::collections::HashMap;
+
+/// The hook, the interface and the family of packets.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Setting {
+    pub(super) hook: Hook,
+    pub(super) interface: Interface,
+    pub(super) v6: bool,
+}
+
+/// What is left of a ruleset in one setting.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Residue {
+    /// The base chains of the hook in the order of their priority, and whether they drop what falls off their end.
+    pub(super) bases: Vec<(usize, bool)>,
+    pub(super) chains: Vec<Residual>,
+    pub(super) ports: Ports,
+    /// The last address of the family.
+    pub(super) last: u128,
+}
+
+/// What is left of a chain.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Residual {
+    pub(super) rules: Vec<Vec<Step>>,
+}
+
+/// One step of a rule, from left to right.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// Go on if the sender's address is one of these.
+    Source(RangeSet<u128>),
+    /// Go on if the destination is one of these.
+    Destination(RangeSet<u128>),
+    /// Go on with these ports.
+    Ports(u32),
+    /// Go on if the register holds one of these.
+    Holds(Register, RangeSet<u128>),
+    /// Keep bits of the mark, set others.
+    Mark { and: u32, or: u32 },
+    /// Set the priority.
+    Priority(u32),
+    /// End the rule as the element says that holds the sender's address; go on with the next rule if none does.
+    BySource(Vec<Hit>),
+    /// The same for the destination.
+    ByDestination(Vec<Hit>),
+    /// The same for disjoint sets of ports.
+    ByPorts(Vec<(u32, Go)>),
+    /// The same for what the register holds.
+    ByRegister(Register, Vec<Hit>),
+    /// End the rule.
+    Go(Go),
+    /// Something that cannot be filled in: why.
+    Unclear(String),
+}
+
+/// An element of a verdict map. Elements are sorted and disjoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Hit {
+    pub(super) start: u128,
+    pub(super) end: u128,
+    pub(super) go: Go,
+}
+
+/// A verdict, with chains by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Go {
+    Accept,
+    Drop,
+    Return,
+    Continue,
+    Jump(usize),
+    Goto(usize),
+}
+
+impl Residue {
+    pub(super) fn new(ruleset: &Ruleset, setting: &Setting) -> Self {
+        let numbers: HashMap<&str, usize> = ruleset.chains.keys().map(String::as_str).zip(0..).collect();
+        let mut filling = Filling { ruleset, setting, numbers, ports: Ports::new() };
+        let chains = ruleset.chains.values().map(|chain| filling.chain(chain)).collect();
+        let bases = ruleset.base_chains(setting.hook);
+        let number = |(name, base): (&str, Base)| Some((*filling.numbers.get(name)?, base.drops_by_default));
+        let bases = bases.into_iter().filter_map(|(name, base, _)| number((name, base))).collect();
+        Self { bases, chains, ports: filling.ports, last: last(setting.v6) }
+    }
+
+    /// Every step of every chain.
+    pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.chains.iter().flat_map(|chain| &chain.rules).flatten()
+    }
+}
+
+/// The last address of a family.
+pub(super) fn last(v6: bool) -> u128 {
+    if v6 { u128::MAX } else { u32::MAX.into() }
+}
+
+/// A ruleset while what is known is filled in.
+struct Filling<'r> {
+    ruleset: &'r Ruleset,
+    setting: &'r Setting,
+    numbers: HashMap<&'r str, usize>,
+    ports: Ports,
+}
+
+/// What becomes of a match.
+enum Left {
+    Always(bool),
+    Step(Step),
+}
+
+impl Filling<'_> {
+    fn chain(&mut self, chain: &Chain) -> Residual {
+        let rules = chain.rules.iter().map(|rule| self.rule(rule));
+        Residual { rules: rules.filter(|steps| !steps.is_empty()).collect() }
+    }
+
+    /// The steps of a rule; none for a rule that does nothing.
+    fn rule(&mut self, rule: &Rule) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for statement in &rule.statements {
+            match statement {
+                Statement::Match(found) => match self.matching(found) {
+                    Left::Always(true) => {}
+                    Left::Always(false) => return effects(steps),
+                    Left::Step(step) => steps.push(step),
+                },
+                Statement::VerdictMap { field, mask, map } => {
+                    let end = self.look_up(*field, *mask, map);
+                    let goes = !matches!(end, Step::Go(Go::Continue));
+                    steps.extend(goes.then_some(end));
+                    return if goes { steps } else { effects(steps) };
+                }
+                Statement::Counter(_) | Statement::Limit | Statement::Log(_) => {}
+                Statement::SetMark { and, or } => steps.push(Step::Mark { and: *and, or: *or }),
+                Statement::SetPriority(priority) => steps.push(Step::Priority(*priority)),
+                Statement::Verdict(verdict) => {
+                    steps.push(self.go(verdict).map_or_else(Step::Unclear, Step::Go));
+                    return steps;
+                }
+            }
+        }
+        effects(steps)
+    }
+
+    fn matching(&mut self, found: &Match) -> Left {
+        let interface = match (found.field, self.setting.hook) {
+            (Field::Input, Hook::Prerouting) | (Field::Output, Hook::Output) => Some(Some(&self.setting.interface)),
+            (Field::Input | Field::Output, _) => Some(None),
+            _ => None,
+        };
+        let ranges = match (&found.values, interface) {
+            (Values::Names(names), Some(interface)) => {
+                // The other interface has no name at this hook, which no pattern but `*` alone fits.
+                let holds = interface.map_or(names.contains("*"), |interface| interface.is_among(names));
+                return Left::Always(holds != found.negated);
+            }
+            (Values::Ranges(ranges), None) => RangeSet::from_ranges(ranges.iter().copied()),
+            (Values::Bits(bits), None) if found.field == Field::State => {
+                let states = (0..u128::BITS).map(|bit| 1 << bit).filter(|state| bits & state != 0);
+                RangeSet::from_ranges(states.map(|state: u128| (state, state)))
+            }
+            (Values::Set(name), None) => match self.ruleset.sets.get(name) {
+                Some(set) => RangeSet::from_ranges(set.elements.iter().copied()),
+                None => return Left::unclear(format!("the set `{name}` is not there")),
+            },
+            _ => return Left::unclear(format!("{:?} is compared with what it cannot be", found.field)),
+        };
+        let v6 = self.setting.v6;
+        let domain = match domain(found.field, &ranges, v6) {
+            Some(domain) if found.negated => without(found.field, domain, v6),
+            Some(domain) => domain,
+            None => return Left::Always(false),
+        };
+        self.test(domain)
+    }
+
+    fn test(&mut self, domain: Domain) -> Left {
+        let line = RangeSet::range(0, last(self.setting.v6));
+        match domain {
+            Domain::Always(holds) => Left::Always(holds),
+            Domain::Source(set) | Domain::Destination(set) if set.is_empty() => Left::Always(false),
+            Domain::Source(set) | Domain::Destination(set) if line.is_subset(&set) => Left::Always(true),
+            Domain::Source(set) => Left::Step(Step::Source(set)),
+            Domain::Destination(set) => Left::Step(Step::Destination(set)),
+            Domain::Ports(set) if set.is_empty() => Left::Always(false),
+            Domain::Ports(set) if set.is_any() => Left::Always(true),
+            Domain::Ports(set) => Left::Step(Step::Ports(self.ports.number(set))),
+            Domain::Register(register, set) => Left::Step(Step::Holds(register, set)),
+        }
+    }
+
+    /// The step for `FIELD & MASK vmap @MAP`.
+    fn look_up(&mut self, field: Field, mask: u128, name: &str) -> Step {
+        let Some(map) = self.ruleset.maps.get(name) else {
+            return Step::Unclear(format!("the map `{name}` is not there"));
+        };
+        if matches!(field, Field::Input | Field::Output) {
+            return Step::Unclear(format!("an interface is looked up in `{name}`"));
+        }
+        if domain(field, &RangeSet::full(), self.setting.v6).is_none() {
+            return Step::Go(Go::Continue);
+        }
+        let (field, dropped) = match (field, u32::try_from(mask)) {
+            (Field::Mark(whole), Ok(mask)) => (Field::Mark(whole & mask), 0),
+            _ => match bits_dropped(field, mask) {
+                Some(bits) => (field, bits),
+                None => return Step::Unclear(format!("bits from the middle of a field are looked up in `{name}`")),
+            },
+        };
+        let (mut sources, mut destinations) = (Vec::new(), Vec::new());
+        let (mut ports, mut registers, mut register) = (Vec::new(), Vec::new(), None);
+        for element in &map.elements {
+            let go = match self.go(&element.verdict) {
+                Ok(go) => go,
+                Err(reason) => return Step::Unclear(reason),
+            };
+            let hits = |set: &RangeSet<u128>| {
+                set.ranges().iter().map(|&(start, end)| Hit { start, end, go }).collect::<Vec<_>>()
+            };
+            match domain(field, &before_masking(element.start, element.end, dropped), self.setting.v6) {
+                None | Some(Domain::Always(false)) => {}
+                Some(Domain::Always(true)) => return Step::Go(go),
+                Some(Domain::Source(set)) => sources.extend(hits(&set)),
+                Some(Domain::Destination(set)) => destinations.extend(hits(&set)),
+                Some(Domain::Ports(set)) => ports.push((self.ports.number(set), go)),
+                Some(Domain::Register(of, set)) => {
+                    register = Some(of);
+                    registers.extend(hits(&set));
+                }
+            }
+        }
+        destinations.sort_unstable_by_key(|hit: &Hit| hit.start);
+        match register {
+            Some(register) => Step::ByRegister(register, registers),
+            None if !sources.is_empty() => Step::BySource(sources),
+            None if !destinations.is_empty() => Step::ByDestination(destinations),
+            None if !ports.is_empty() => Step::ByPorts(ports),
+            None => Step::Go(Go::Continue),
+        }
+    }
+
+    fn go(&self, verdict: &Verdict) -> Result<Go, String> {
+        let chain = |name: &String| {
+            let number = self.numbers.get(name.as_str()).copied();
+            number.ok_or_else(|| format!("the chain `{name}` is not there"))
+        };
+        Ok(match verdict {
+            Verdict::Accept => Go::Accept,
+            Verdict::Drop => Go::Drop,
+            Verdict::Return => Go::Return,
+            Verdict::Continue => Go::Continue,
+            Verdict::Jump(name) => Go::Jump(chain(name)?),
+            Verdict::Goto(name) => Go::Goto(chain(name)?),
+        })
+    }
+}
+
+impl Left {
+    fn unclear(reason: String) -> Self {
+        Self::Step(Step::Unclear(reason))
+    }
+}
+
+/// How many low bits a mask drops, if it keeps all others of the field.
+fn bits_dropped(field: Field, mask: u128) -> Option<u32> {
+    let all = match field {
+        Field::SourceV4 | Field::DestinationV4 => u32::MAX.into(),
+        Field::SourceV6 | Field::DestinationV6 => u128::MAX,
+        _ => return (mask == u128::MAX).then_some(0),
+    };
+    let dropped = all & !mask;
+    (dropped & dropped.wrapping_add(1) == 0).then(|| dropped.count_ones())
+}
+
+/// The values that lie between two others once their low bits are dropped.
+fn before_masking(start: u128, end: u128, dropped: u32) -> RangeSet<u128> {
+    let low = 1_u128.checked_shl(dropped).map_or(u128::MAX, |next| next - 1);
+    match start.checked_add(low) {
+        Some(start) if start & !low <= end & !low => RangeSet::range(start & !low, end | low),
+        _ => RangeSet::empty(),
+    }
+}
+
+/// The steps of a rule that decides nothing: none, unless one of them has an effect or is not clear.
+fn effects(steps: Vec<Step>) -> Vec<Step> {
+    let counts = |step: &Step| matches!(step, Step::Mark { .. } | Step::Priority(_) | Step::Unclear(_));
+    if steps.iter().any(counts) { steps } else { Vec::new() }
+}

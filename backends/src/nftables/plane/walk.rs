@@ -1,0 +1,270 @@
+//! Walks what is left of a ruleset with all ports of one segment of destinations at once.
+//!
+//! In: a [`Residue`], a sender's address, a segment. Out: the ports that pass. Follows `nft_do_chain`: base chains one
+//! after the other, `accept` for this base chain only, jump and goto with return to the last jump. Every question about
+//! the destination must have one answer for the whole segment: that is what shows that the segments are right.
+
+use super::ports::{Algebra, NONE};
+use super::residue::{Go, Hit, Residue, Step};
+use super::values::Register;
+use egress_ir::{RangeSet, Unclear};
+
+/// The kernel's `NFT_JUMP_STACK_SIZE`.
+const DEEPEST: usize = 16;
+
+/// Packets that have gone the same way: their ports, and what rules have set.
+#[derive(Clone, Copy, Debug)]
+struct Region {
+    ports: u32,
+    mark: u32,
+    priority: u32,
+}
+
+/// A walk from one sender.
+pub(super) struct Walk<'r> {
+    residue: &'r Residue,
+    /// The sender's address. Without one, packets vanish when a rule asks for it.
+    source: Option<u128>,
+    pub(super) algebra: Algebra<'r>,
+    segment: (u128, u128),
+    /// What the present base chain has accepted.
+    accepted: Vec<Region>,
+}
+
+impl<'r> Walk<'r> {
+    pub(super) fn new(residue: &'r Residue, source: Option<u128>) -> Self {
+        let algebra = Algebra::over(&residue.ports);
+        Self { residue, source, algebra, segment: (0, 0), accepted: Vec::new() }
+    }
+
+    /// Those of the ports that pass to every destination of the segment; the others are dropped there.
+    pub(super) fn passing(&mut self, segment: (u128, u128), ports: u32) -> Result<u32, Unclear> {
+        self.segment = segment;
+        let mut regions = vec![Region { ports, mark: 0, priority: 0 }];
+        for &(chain, drops) in &self.residue.bases {
+            let fallen = self.chain(chain, regions, 0)?;
+            regions = std::mem::take(&mut self.accepted);
+            if !drops {
+                self.merge(&mut regions, fallen);
+            }
+        }
+        Ok(regions.into_iter().fold(NONE, |all, region| self.algebra.join(all, region.ports)))
+    }
+
+    /// Takes packets through a chain; gives back those that return from it.
+    fn chain(&mut self, chain: usize, mut regions: Vec<Region>, depth: usize) -> Result<Vec<Region>, Unclear> {
+        if depth > DEEPEST {
+            return Err(unclear("chains are nested deeper than the kernel takes"));
+        }
+        let mut returned = Vec::new();
+        for rule in self.residue.chains.get(chain).map_or(&[][..], |chain| &chain.rules) {
+            if regions.is_empty() {
+                break;
+            }
+            self.rule(rule, &mut regions, &mut returned, depth)?;
+        }
+        if returned.is_empty() {
+            return Ok(regions);
+        }
+        self.merge(&mut returned, regions);
+        Ok(returned)
+    }
+
+    /// Takes packets through a rule; those that go on to the next one are left in `regions`.
+    fn rule(
+        &mut self,
+        rule: &'r [Step],
+        regions: &mut Vec<Region>,
+        returned: &mut Vec<Region>,
+        depth: usize,
+    ) -> Result<(), Unclear> {
+        let mut rest = Vec::new();
+        for step in rule {
+            if regions.is_empty() {
+                break;
+            }
+            let holds = match step {
+                Step::Source(set) => match self.source {
+                    Some(source) => set.contains(source),
+                    None => {
+                        regions.clear();
+                        true
+                    }
+                },
+                Step::Destination(set) => self.destination_is_in(set)?,
+                Step::Ports(ports) => {
+                    self.part(regions, *ports, &mut rest);
+                    true
+                }
+                Step::Holds(register, set) => {
+                    let (meeting, failing) =
+                        std::mem::take(regions).into_iter().partition(|region| set.contains(region.value(*register)));
+                    *regions = meeting;
+                    self.merge(&mut rest, failing);
+                    true
+                }
+                Step::Mark { and, or } => {
+                    regions.iter_mut().for_each(|region| region.mark = region.mark & and | or);
+                    true
+                }
+                Step::Priority(priority) => {
+                    regions.iter_mut().for_each(|region| region.priority = *priority);
+                    true
+                }
+                Step::Unclear(reason) => return Err(unclear(reason.clone())),
+                end => {
+                    self.end(end, regions, &mut rest, returned, depth)?;
+                    true
+                }
+            };
+            if !holds {
+                break;
+            }
+        }
+        if !rest.is_empty() {
+            self.merge(regions, rest);
+        }
+        Ok(())
+    }
+
+    /// The last step of a rule.
+    fn end(
+        &mut self,
+        step: &'r Step,
+        regions: &mut Vec<Region>,
+        rest: &mut Vec<Region>,
+        returned: &mut Vec<Region>,
+        depth: usize,
+    ) -> Result<(), Unclear> {
+        match step {
+            Step::Go(go) => self.go(*go, regions, returned, depth),
+            Step::BySource(hits) => match self.source.map(|source| find(hits, source)) {
+                Some(Some(hit)) => self.go(hit.go, regions, returned, depth),
+                Some(None) => Ok(()),
+                None => {
+                    regions.clear();
+                    Ok(())
+                }
+            },
+            Step::ByDestination(hits) => match self.destination_among(hits)? {
+                Some(go) => self.go(go, regions, returned, depth),
+                None => Ok(()),
+            },
+            Step::ByPorts(hits) => {
+                for (ports, go) in hits {
+                    let mut others = Vec::new();
+                    self.part(regions, *ports, &mut others);
+                    self.go(*go, regions, returned, depth)?;
+                    self.merge(rest, std::mem::replace(regions, others));
+                }
+                Ok(())
+            }
+            Step::ByRegister(register, hits) => {
+                for region in std::mem::take(regions) {
+                    let mut one = vec![region];
+                    if let Some(hit) = find(hits, region.value(*register)) {
+                        self.go(hit.go, &mut one, returned, depth)?;
+                    }
+                    self.merge(rest, one);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Carries a verdict out; those that go on to the next rule are left in `regions`.
+    fn go(
+        &mut self,
+        go: Go,
+        regions: &mut Vec<Region>,
+        returned: &mut Vec<Region>,
+        depth: usize,
+    ) -> Result<(), Unclear> {
+        match go {
+            Go::Accept => {
+                let mut accepted = std::mem::take(&mut self.accepted);
+                self.merge(&mut accepted, std::mem::take(regions));
+                self.accepted = accepted;
+            }
+            Go::Drop => regions.clear(),
+            Go::Return => self.merge(returned, std::mem::take(regions)),
+            Go::Continue => {}
+            Go::Jump(chain) => *regions = self.chain(chain, std::mem::take(regions), depth + 1)?,
+            Go::Goto(chain) => {
+                let fallen = self.chain(chain, std::mem::take(regions), depth + 1)?;
+                self.merge(returned, fallen);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps those of the ports, and puts the others beside.
+    fn part(&mut self, regions: &mut Vec<Region>, ports: u32, others: &mut Vec<Region>) {
+        for region in std::mem::take(regions) {
+            let (inside, outside) = self.algebra.part(region.ports, ports);
+            if inside != NONE {
+                regions.push(Region { ports: inside, ..region });
+            }
+            if outside != NONE {
+                self.merge(others, vec![Region { ports: outside, ..region }]);
+            }
+        }
+    }
+
+    /// Adds packets to others; those with the same values are one region.
+    fn merge(&mut self, into: &mut Vec<Region>, regions: Vec<Region>) {
+        if into.is_empty() {
+            *into = regions;
+            return;
+        }
+        for region in regions {
+            let same = |other: &&mut Region| (other.mark, other.priority) == (region.mark, region.priority);
+            match into.iter_mut().find(same) {
+                Some(other) => other.ports = self.algebra.join(other.ports, region.ports),
+                None => into.push(region),
+            }
+        }
+    }
+
+    fn destination_is_in(&self, set: &RangeSet<u128>) -> Result<bool, Unclear> {
+        let ranges = set.ranges();
+        let (start, end) = self.segment;
+        match ranges.get(ranges.partition_point(|range| range.1 < start)) {
+            Some(range) if range.0 <= start && end <= range.1 => Ok(true),
+            Some(range) if range.0 <= end => Err(divided()),
+            _ => Ok(false),
+        }
+    }
+
+    fn destination_among(&self, hits: &[Hit]) -> Result<Option<Go>, Unclear> {
+        let (start, end) = self.segment;
+        match hits.get(hits.partition_point(|hit| hit.end < start)) {
+            Some(hit) if hit.start <= start && end <= hit.end => Ok(Some(hit.go)),
+            Some(hit) if hit.start <= end => Err(divided()),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Region {
+    fn value(&self, register: Register) -> u128 {
+        match register {
+            Register::Mark(mask) => (self.mark & mask).into(),
+            Register::Priority => self.priority.into(),
+        }
+    }
+}
+
+/// The hit that holds a value.
+pub(super) fn find(hits: &[Hit], value: u128) -> Option<&Hit> {
+    hits.get(hits.partition_point(|hit| hit.end < value)).filter(|hit| hit.start <= value)
+}
+
+fn divided() -> Unclear {
+    unclear("a rule divides destinations that were taken together")
+}
+
+pub(super) fn unclear(reason: impl Into<String>) -> Unclear {
+    Unclear { reason: reason.into() }
+}
