@@ -121,6 +121,22 @@ impl AddressSet {
         Self { v4: RangeSet::full(), v6: RangeSet::full() }
     }
 
+    /// What the language calls `private`: RFC 1918, RFC 6598 and RFC 4193, and link-local addresses (RFC 3927, RFC 4291).
+    #[must_use]
+    pub fn private() -> Self {
+        let v4 = |a, b, c, d, length| Prefix::containing(Ipv4Addr::new(a, b, c, d).into(), length);
+        let v6 = |first, length| Prefix::containing(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).into(), length);
+        Self::from_prefixes([
+            v4(10, 0, 0, 0, 8),
+            v4(172, 16, 0, 0, 12),
+            v4(192, 168, 0, 0, 16),
+            v4(100, 64, 0, 0, 10),
+            v4(169, 254, 0, 0, 16),
+            v6(0xfc00, 7),
+            v6(0xfe80, 10),
+        ])
+    }
+
     /// The union of prefixes, given in any order.
     #[must_use]
     pub fn from_prefixes(prefixes: impl IntoIterator<Item = Prefix>) -> Self {

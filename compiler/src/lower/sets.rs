@@ -321,18 +321,7 @@ fn hosts_in(from: &Parts, away: &Parts) -> bool {
     !from.hosts.is_empty() || !away.hosts.is_empty()
 }
 
-/// What `private` stands for: RFC 1918, RFC 6598 and RFC 4193, and link-local addresses (RFC 3927, RFC 4291).
+/// What `private` stands for.
 pub(crate) fn private() -> AddressSet {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-    let v4 = |a, b, c, d, length| egress_ir::Prefix::containing(Ipv4Addr::new(a, b, c, d).into(), length);
-    let v6 = |first, length| egress_ir::Prefix::containing(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).into(), length);
-    AddressSet::from_prefixes([
-        v4(10, 0, 0, 0, 8),
-        v4(172, 16, 0, 0, 12),
-        v4(192, 168, 0, 0, 16),
-        v4(100, 64, 0, 0, 10),
-        v4(169, 254, 0, 0, 16),
-        v6(0xfc00, 7),
-        v6(0xfe80, 10),
-    ])
+    AddressSet::private()
 }

@@ -5,7 +5,7 @@
 
 use super::Fault;
 use crate::witness;
-use egress_ir::{AddressSet, Destination, Flow, Outcome, Plane, PortSet};
+use egress_ir::{AddressSet, Destination, Flow, Outcome, PortSet, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 /// Flows that two planes decide differently, and alike among each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Places of the senders in [`Plane::senders`].
+    /// Places of the senders in [`egress_ir::Plane::senders`].
     pub senders: Vec<usize>,
     /// To where.
     pub addresses: AddressSet,
@@ -29,6 +29,9 @@ pub struct Block {
     pub witness: Flow,
 }
 
+/// What evaluators say of a flow of a sender: what ought to happen, and what does.
+pub(crate) type Replay<'r> = dyn Fn(usize, &Flow) -> Result<(Outcome, Outcome), Fault> + 'r;
+
 /// A set of names, ports, and what happens on the left and on the right.
 type Kind = (Rc<[String]>, Vec<(u32, u32)>, Outcome, Outcome);
 
@@ -37,14 +40,14 @@ type Cells = BTreeMap<Kind, Vec<(u128, u128)>>;
 
 /// Differing cells.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// By sender, and whether the addresses are IPv6.
     cells: BTreeMap<(usize, bool), Cells>,
 }
 
 impl Found {
     /// Notes that a cell differs.
-    pub(super) fn note(
+    pub(crate) fn note(
         &mut self,
         sender: usize,
         v6: bool,
@@ -56,8 +59,13 @@ impl Found {
         self.cells.entry((sender, v6)).or_default().entry(kind).or_default().push(addresses);
     }
 
-    /// The blocks, the widest first.
-    pub(super) fn blocks(self, left: &dyn Plane, right: &dyn Plane) -> Result<Vec<Block>, Fault> {
+    /// Whether nothing was noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// The blocks, the widest first; `replay` says what ought to happen to a flow of a sender and what does.
+    pub(crate) fn blocks(self, senders: &[Sender], replay: &Replay<'_>) -> Result<Vec<Block>, Fault> {
         let mut joined: BTreeMap<(AddressSet, Kind), BTreeSet<usize>> = BTreeMap::new();
         let mut by_sender: BTreeMap<usize, BTreeMap<Kind, Vec<(IpAddr, IpAddr)>>> = BTreeMap::new();
         for ((sender, v6), kinds) in self.cells {
@@ -71,8 +79,10 @@ impl Found {
                 joined.entry((ranges, kind)).or_default().insert(sender);
             }
         }
-        let blocks = joined.into_iter().map(|((addresses, (names, ports, ..)), senders)| {
-            block(left, right, senders.into_iter().collect(), addresses, &names, PortSet::from_line_ranges(ports))
+        let blocks = joined.into_iter().map(|((addresses, (names, ports, ..)), places)| {
+            let places: Vec<usize> = places.into_iter().collect();
+            let sender = places.first().and_then(|&first| senders.get(first));
+            block(sender, replay, places, addresses, &names, PortSet::from_line_ranges(ports))
         });
         let mut blocks = blocks.collect::<Result<Vec<Block>, Fault>>()?;
         blocks.sort_by_cached_key(|block| std::cmp::Reverse(width(block)));
@@ -99,10 +109,10 @@ fn without_needless_names(kinds: BTreeMap<Kind, Vec<(IpAddr, IpAddr)>>) -> BTree
     kept
 }
 
-/// The block with a flow that was replayed by both planes.
+/// The block with a flow that was replayed.
 fn block(
-    left: &dyn Plane,
-    right: &dyn Plane,
+    sender: Option<&Sender>,
+    replay: &Replay<'_>,
     senders: Vec<usize>,
     addresses: AddressSet,
     names: &[String],
@@ -110,11 +120,11 @@ fn block(
 ) -> Result<Block, Fault> {
     let unconfirmed = |flow: String| Fault::Unconfirmed(flow);
     let first = senders.first().copied().unwrap_or_default();
-    let sender = right.senders().get(first).ok_or_else(|| unconfirmed("a flow of nobody".into()))?;
+    let sender = sender.ok_or_else(|| unconfirmed("a flow of nobody".into()))?;
     let (address, port) = witness::choose(&addresses, &ports).ok_or_else(|| unconfirmed("an empty block".into()))?;
     let destination = Destination { address, names: names.iter().cloned().collect() };
     let witness = Flow { workload: sender.workload.clone(), destination, port };
-    let (by_left, by_right) = (left.replay(first, &witness)?, right.replay(first, &witness)?);
+    let (by_left, by_right) = replay(first, &witness)?;
     if by_left == by_right || !witness.is_well_formed() {
         return Err(unconfirmed(witness.to_string()));
     }

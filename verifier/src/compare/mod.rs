@@ -3,7 +3,7 @@
 //! In: planes with the same senders, a prover. Out: a [`Comparison`], whose answer is proved, refuted with blocks of
 //! which each has a flow that both planes' own evaluators confirmed, or unknown. Nothing is sampled.
 
-mod blocks;
+pub(crate) mod blocks;
 mod merge;
 
 pub use blocks::Block;
@@ -16,7 +16,7 @@ use blocks::Found;
 use egress_ir::classes::TooManyClasses;
 use egress_ir::plane::ListId;
 use egress_ir::{
-    AddressSet, Exemption, Outcome, Piece, Plane, PortSet, Program, Sender, Unclear, Vocabulary, protocol,
+    AddressSet, Exemption, Flow, Outcome, Piece, Plane, PortSet, Program, Sender, Unclear, Vocabulary, protocol,
 };
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -197,7 +197,9 @@ impl Work<'_> {
             Answer::Refuted(_) => return Err(Fault::BrokenLemma),
             Answer::Unknown(reason) => Answer::Unknown(reason),
         };
-        let blocks = self.found.blocks(self.left, self.right)?;
+        let replay =
+            |sender: usize, flow: &Flow| Ok((self.left.replay(sender, flow)?, self.right.replay(sender, flow)?));
+        let blocks = self.found.blocks(self.right.senders(), &replay)?;
         let answer = match (blocks.is_empty(), self.unknown, proved) {
             (false, ..) => Answer::Refuted(blocks),
             (true, Some(reason), _) => Answer::Unknown(reason),

@@ -102,7 +102,7 @@ fn list_negation(entries: &[(Ranges, Outcome)], default: Outcome, runs: &[(Range
 }
 
 /// Ranges of the port line as ranges of protocols and of numbers, cut where only a part of a protocol is meant.
-fn on_line(ranges: &[(u128, u128)]) -> Formula {
+pub(crate) fn on_line(ranges: &[(u128, u128)]) -> Formula {
     const NUMBERS: u128 = 0xffff;
     let mut protocols: BTreeMap<(u128, u128), Vec<(u128, u128)>> = BTreeMap::new();
     let mut note = |numbers, first: u128, last: u128| protocols.entry(numbers).or_default().push((first, last));

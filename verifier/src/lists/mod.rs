@@ -8,6 +8,7 @@ mod lemma;
 mod names;
 mod table;
 
+pub(crate) use lemma::on_line;
 pub use lemma::{Key, Lemma};
 pub use names::{Combination, TooManyNames};
 pub use table::{Run, Table};

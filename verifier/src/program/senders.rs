@@ -57,6 +57,17 @@ pub fn possible_senders(
     Ok(classes)
 }
 
+impl Class {
+    /// Those of the class that are there: pods that run, and addresses.
+    #[must_use]
+    pub fn there(self) -> Vec<Self> {
+        if !self.sender.pods.is_empty() {
+            return vec![self];
+        }
+        of_addresses(&self.sender.addresses).map(|sender| Self { sets: self.sets.clone(), sender }).collect()
+    }
+}
+
 /// A sender for each family.
 fn of_addresses(addresses: &AddressSet) -> impl Iterator<Item = Sender> + use<> {
     let v4 = AddressSet { v4: addresses.v4.clone(), ..AddressSet::default() };
