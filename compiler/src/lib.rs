@@ -20,7 +20,8 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use files::{Files, MemoryFiles, ReadError};
 pub use source::{Place, Source, SourceText};
 
-use egress_ir::{Arena, Date, Inventory, Program, SourceId};
+use check::Checked;
+use egress_ir::{Arena, Claims, Date, Inventory, Program, SourceId};
 use egress_lang::span::Span;
 use unit::Unit;
 
@@ -53,6 +54,8 @@ pub struct Compiled {
     pub program: Option<Program>,
     /// Everything found, in the order of [`diagnostic::sort`].
     pub diagnostics: Vec<Diagnostic>,
+    /// What the findings about rules say, to be proved; empty where there is no program, or the checker gave up.
+    pub claims: Vec<Claims>,
     /// Whether the checker gave up before it had an answer about every rule: what it would have found is unknown.
     pub unfinished: bool,
     /// The files, sorted by path; the same ids as in `program.origins.sources`.
@@ -142,12 +145,15 @@ pub fn compile(input: Input, files: &dyn Files, options: &Options<'_>) -> Compil
     diagnostics.extend(lowered.errors.into_iter().map(Diagnostic::from));
     diagnostics.extend(ended.into_iter().map(Diagnostic::from));
     let unfinished = matches!(checked, Some(Err(_)));
-    diagnostics.extend(
-        checked.map(|answer| answer.unwrap_or_else(|limit| vec![Diagnostic::from(limit)])).into_iter().flatten(),
-    );
+    let checked = checked.map(|answer| {
+        let given_up = |limit| Checked { diagnostics: vec![Diagnostic::from(limit)], claims: Vec::new() };
+        answer.unwrap_or_else(given_up)
+    });
+    let Checked { diagnostics: found, claims } = checked.unwrap_or_default();
+    diagnostics.extend(found);
     diagnostics.extend(uncovered.iter().flatten().map(|error| error.diagnostic(options.strict)));
     diagnostic::sort(&mut diagnostics);
 
     let declarations = names.declarations();
-    Compiled { program, diagnostics, unfinished, lists: lists.digests, declarations, sources }
+    Compiled { program, diagnostics, claims, unfinished, lists: lists.digests, declarations, sources }
 }

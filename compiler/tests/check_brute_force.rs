@@ -56,7 +56,7 @@ fn shape(case: u64) -> Shape {
 
 /// What the checker reports.
 fn found(program: &Program) -> Findings {
-    let diagnostics = check(program, None, Limits::default()).expect("few classes");
+    let diagnostics = check(program, None, Limits::default()).expect("few classes").diagnostics;
     let internal: Vec<&Diagnostic> = diagnostics.iter().filter(|d| d.code.starts_with("egress::internal")).collect();
     assert!(internal.is_empty(), "{internal:#?} in {program:#?}");
     let mut findings = Findings::default();

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod arena;
+pub mod claims;
 pub mod classes;
 pub mod eval;
 pub mod flow;
@@ -22,6 +23,7 @@ pub use arena::{
     Arena, AssertionId, BlockId, ControlId, DestinationSetId, GatewayId, Id, OriginId, PortSetId, RuleId, SourceId,
     WorkloadSetId,
 };
+pub use claims::Claims;
 pub use eval::{Decision, Speaking, Verdict, eval};
 pub use flow::{Destination, Flow};
 pub use host::HostPattern;

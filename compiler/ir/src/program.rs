@@ -209,6 +209,18 @@ impl Program {
         self.workload_sets.at(block.workloads)
     }
 
+    /// The program as it would be if its audit-mode blocks were enforced.
+    #[must_use]
+    pub fn with_audit_enforced(&self) -> Self {
+        let mut enforced = self.clone();
+        for id in self.blocks.ids() {
+            if let Some(block) = enforced.blocks.get_mut(id) {
+                block.audit = false;
+            }
+        }
+        enforced
+    }
+
     /// The stable name of a rule: its block's name and its number from 1, such as `shop#2`.
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> &str {

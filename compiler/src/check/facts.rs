@@ -28,7 +28,7 @@ pub(super) struct Cell {
 
 impl Cell {
     /// The number of addresses less one, then the number of ports less one.
-    fn width(&self) -> (u128, u32) {
+    pub(super) fn width(&self) -> (u128, u32) {
         (self.end - self.start, self.ports.1 - self.ports.0)
     }
 
@@ -157,6 +157,10 @@ impl<'p> Facts<'p> {
             let decides_alone = !several && (allowed || !governed || guards);
             let needed = decides_alone || self.logs_alone(deny, matching);
             self.decides(deny, needed, of(Action::Deny), !several);
+        }
+        // A denied flow leaves an audit record if only an allow asks for one.
+        for allow in of(Action::Allow).filter(|&allow| self.logs_alone(allow, matching)).collect::<Vec<_>>() {
+            self.change(allow, |facts| facts.needed = true);
         }
     }
 

@@ -14,7 +14,7 @@ mod walk;
 
 use crate::diagnostic::Diagnostic;
 use egress_ir::classes::TooManyClasses;
-use egress_ir::{Inventory, Program};
+use egress_ir::{Claims, Inventory, Program};
 
 /// How much work the checker may do before it says that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,24 +36,32 @@ impl From<TooManyClasses> for Diagnostic {
     }
 }
 
-/// The findings about a program's rules, in no particular order.
+/// What the checker says of a program's rules.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// The findings, in no particular order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The same without words, to be proved: about the enforced blocks, and about those in audit mode.
+    pub claims: Vec<Claims>,
+}
+
+/// Checks a program's rules.
 ///
 /// With an inventory, witnesses are pods that run wherever one shows the finding; the findings are the same.
 ///
 /// # Errors
 /// [`TooManyClasses`]: the limit was reached, and nothing is known.
-pub fn check(
-    program: &Program,
-    inventory: Option<&Inventory>,
-    limits: Limits,
-) -> Result<Vec<Diagnostic>, TooManyClasses> {
-    let mut diagnostics = check_enforced(program, inventory, limits, |_| true)?;
+pub fn check(program: &Program, inventory: Option<&Inventory>, limits: Limits) -> Result<Checked, TooManyClasses> {
+    let (mut diagnostics, claims) = check_enforced(program, inventory, limits, |_| true)?;
+    let mut claims = vec![claims];
     if program.blocks.values().any(|block| block.audit) {
-        let enforced = with_audit_enforced(program);
+        let enforced = program.with_audit_enforced();
         let of_audit = |name: &str| program.blocks.values().any(|block| block.audit && block.name == name);
-        diagnostics.extend(check_enforced(&enforced, inventory, limits, of_audit)?);
+        let (more, about_audit) = check_enforced(&enforced, inventory, limits, of_audit)?;
+        diagnostics.extend(more);
+        claims.push(Claims { audit_enforced: true, ..about_audit });
     }
-    Ok(diagnostics)
+    Ok(Checked { diagnostics, claims })
 }
 
 /// Findings about rules of enforced blocks, as far as `about` accepts the name of the rule's block.
@@ -62,22 +70,11 @@ fn check_enforced(
     inventory: Option<&Inventory>,
     limits: Limits,
     about: impl Fn(&str) -> bool,
-) -> Result<Vec<Diagnostic>, TooManyClasses> {
+) -> Result<(Vec<Diagnostic>, Claims), TooManyClasses> {
     let groups = groups::groups(program, inventory, limits.source_classes)?;
     let mut facts = facts::Facts::of(program);
     for (number, group) in (0..).zip(&groups) {
         walk::walk(program, number, group, &mut facts);
     }
     Ok(report::report(program, &groups, &facts, about))
-}
-
-/// The program as it would be if its audit-mode blocks were enforced.
-fn with_audit_enforced(program: &Program) -> Program {
-    let mut enforced = program.clone();
-    for id in program.blocks.ids() {
-        if let Some(block) = enforced.blocks.get_mut(id) {
-            block.audit = false;
-        }
-    }
-    enforced
 }

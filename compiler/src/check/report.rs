@@ -7,32 +7,36 @@ use super::confirm::{Judge, Replay};
 use super::facts::{Cell, Facts, RuleFacts};
 use super::groups::Group;
 use crate::diagnostic::{Diagnostic, Label};
+use crate::lower::private;
 use crate::source::Place;
-use egress_ir::{Action, AddressSet, BlockId, Origin, OriginId, PortSet, Program, Rule, RuleId, Verdict};
+use egress_ir::{Action, AddressSet, BlockId, Claims, Origin, OriginId, PortSet, Program, Rule, RuleId, Verdict};
 use egress_lang::span::Span;
 use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Diagnostics about the rules of enforced blocks whose name `about` accepts.
+/// Diagnostics and claims about the rules of enforced blocks whose name `about` accepts.
 pub(super) fn report(
     program: &Program,
     groups: &[Group],
     facts: &Facts<'_>,
     about: impl Fn(&str) -> bool,
-) -> Vec<Diagnostic> {
+) -> (Vec<Diagnostic>, Claims) {
     let reachable: BTreeSet<RuleId> = groups.iter().flat_map(|group| group.rules.iter().copied()).collect();
-    let mut report = Report { program, facts, reachable, judge: Judge::new(program, groups), diagnostics: Vec::new() };
+    let (judge, claims) = (Judge::new(program, groups), Claims { special: private(), ..Claims::default() });
+    let mut report = Report { program, facts, reachable, judge, diagnostics: Vec::new(), claims };
     let concerns = |block: BlockId| !program.blocks.at(block).audit && about(&program.blocks.at(block).name);
     let (cuts, guards) = (by_allow(&facts.cuts), by_allow(&facts.guards));
     let none = Denies::new();
     for (id, rule) in program.rules.iter().filter(|(_, rule)| concerns(rule.block)) {
         let Some(rule_facts) = facts.rule(id) else { continue };
+        report.claims.about.insert(id);
         report.rule(id, rule, rule_facts, cuts.get(&id).unwrap_or(&none), guards.get(&id).unwrap_or(&none));
     }
     let of_either = |a: RuleId, b: RuleId| [a, b].iter().any(|&rule| concerns(program.rules.at(rule).block));
     let conflicts: BTreeMap<_, _> = facts.conflicts.iter().filter(|((a, b), _)| of_either(*a, *b)).collect();
     conflicts.into_iter().for_each(|(&(first, second), cell)| report.conflict(first, second, cell));
-    report.diagnostics
+    (report.diagnostics, report.claims)
 }
 
 /// The denies that meet each allow.
@@ -54,6 +58,7 @@ struct Report<'p> {
     reachable: BTreeSet<RuleId>,
     judge: Judge<'p>,
     diagnostics: Vec<Diagnostic>,
+    claims: Claims,
 }
 
 /// How many other rules a diagnostic shows: more are counted, not listed.
@@ -79,6 +84,7 @@ impl Report<'_> {
 
     /// A rule that no flow can match.
     fn empty(&mut self, id: RuleId, rule: &Rule) {
+        self.claims.dead.insert(id);
         let destinations = self.program.destination_sets.at(rule.destinations);
         let block = &self.program.blocks.at(rule.block).name;
         let outside = destinations.addresses.difference(&self.program.cluster.inside);
@@ -100,6 +106,7 @@ impl Report<'_> {
 
     /// An allow that denies cover wholly.
     fn covered(&mut self, id: RuleId, cuts: &Denies<'_>) {
+        self.claims.dead.insert(id);
         let message = format!("{} can never decide anything: denies cover all of it", self.title(id));
         let dead = Diagnostic::error("egress::rule::dead", message).label(self.primary(id, "never allows anything"));
         let dead = self.with_rules(dead, cuts.keys().copied(), "denied here");
@@ -111,6 +118,7 @@ impl Report<'_> {
     }
 
     fn redundant(&mut self, id: RuleId, facts: &RuleFacts, cell: &Cell) {
+        self.claims.redundant.insert(id);
         let message = format!("{} is redundant: without it, no flow is decided differently", self.title(id));
         let redundant = Diagnostic::warning("egress::rule::redundant", message);
         let redundant = redundant.label(self.primary(id, "changes nothing"));
@@ -130,13 +138,17 @@ impl Report<'_> {
     /// An allow that denies of other blocks cut.
     fn overridden(&mut self, id: RuleId, rule: &Rule, cuts: &Denies<'_>) {
         let foreign = |deny: &RuleId| self.program.rules.at(*deny).block != rule.block;
-        let cutting: Denies<'_> = cuts.iter().filter(|(deny, _)| foreign(deny)).map(|(d, c)| (*d, *c)).collect();
-        let Some((&deny, cell)) = cutting.first_key_value() else { return };
-        let blocks: BTreeSet<&str> = cutting.keys().map(|&deny| self.block_name(deny)).collect();
+        let mut cutting: Vec<(RuleId, &Cell)> =
+            cuts.iter().filter(|(d, _)| foreign(d)).map(|(d, c)| (*d, *c)).collect();
+        // What cuts off most comes first.
+        cutting.sort_by_key(|(deny, cell)| (Reverse(cell.width()), *deny));
+        let Some(&(deny, cell)) = cutting.first() else { return };
+        self.claims.overridden.insert(id);
+        let blocks: BTreeSet<&str> = cutting.iter().map(|&(deny, _)| self.block_name(deny)).collect();
         let message = format!("{} is partly overridden by {}", self.title(id), enumerated(&blocks));
         let finding = Diagnostic::warning("egress::rule::overridden", message);
         let finding = finding.label(self.primary(id, "allowed here"));
-        let finding = self.with_rules(finding, cutting.keys().copied(), "denied here");
+        let finding = self.with_rules(finding, cutting.iter().map(|(deny, _)| *deny), "denied here");
         let finding = finding.fact(format!("cut off: {}", block_of_flows(cell)));
         let finding = finding.help("deny always wins; take the part out of the allow with `except` if that is meant");
         let confirmed = self.judge.confirmed(finding, cell, |replay| cuts_off(self.program, replay, deny, id));
@@ -144,6 +156,7 @@ impl Report<'_> {
     }
 
     fn conflict(&mut self, first: RuleId, second: RuleId, cell: &Cell) {
+        self.claims.conflicts.insert((first.min(second), first.max(second)));
         let gateway = |rule: RuleId| {
             let gateway = self.program.rules.at(rule).gateway.map(|id| &self.program.gateways.at(id).name);
             gateway.map_or_else(String::new, |name| format!("`{name}`"))
@@ -163,6 +176,7 @@ impl Report<'_> {
     }
 
     fn rebinding(&mut self, id: RuleId, cell: &Cell) {
+        self.claims.rebinding.insert(id);
         let message = format!("{} lets whoever controls the name choose a private address", self.title(id));
         let finding = Diagnostic::warning("egress::rule::rebinding", message)
             .label(self.primary(id, "matches by name, whatever the name resolves to"))

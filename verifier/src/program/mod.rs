@@ -3,7 +3,7 @@
 //! In: a program and senders. Out: pieces and lists. The sweep that finds the pieces is not trusted: [`certificate`]
 //! checks what it returned before anything is concluded from it.
 
-mod certificate;
+pub(crate) mod certificate;
 mod senders;
 
 pub use senders::{Class, possible_senders};
@@ -163,11 +163,12 @@ impl Reading {
                 matching.extend(guard.map(|guard| (guard, word.ports, word.action, word.gateway)));
             }
         }
-        list(self.governed, &matching, vocabulary)
+        policy_list(self.governed, &matching, vocabulary)
     }
 }
 
-fn list(
+/// The list of rules that match at one place: denies first; then, where a policy governs, what is allowed.
+pub(crate) fn policy_list(
     governed: bool,
     matching: &BTreeSet<(Guard, PortsId, Action, Option<GatewayId>)>,
     vocabulary: &mut Vocabulary,
