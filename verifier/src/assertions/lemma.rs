@@ -1,0 +1,140 @@
+//! What is to be proved of an assertion at a place, for every port and all names.
+//!
+//! In: a place with its rules. Out: the lemma that no flow of the assertion is decided as it does not want it; or that
+//! none would be if any one of some rules were gone. Written from what the language says of a flow, not from the spots.
+
+use super::meaning::Demand;
+use super::region::{Names, Part};
+use super::spots::{Spoken, Stop};
+use crate::lists::Lemma;
+use crate::solver::{Formula, Variable};
+use egress_ir::plane::NamesId;
+use egress_ir::{Action, GatewayId, PortSet, RuleId};
+use std::sync::Arc;
+
+/// Which rule is gone, counted from 1 among those that may go; no other lemma has a number of this name.
+const GONE: Variable = Variable { number: u32::MAX, bits: 32 };
+
+/// A rule as far as it can matter.
+struct Word<'s> {
+    action: Action,
+    gateway: Option<GatewayId>,
+    ports: &'s PortSet,
+    /// When it matches.
+    matches: Formula,
+}
+
+/// The statement is kept at the place; nothing where that needs no proof, because no rule could break it.
+pub(crate) fn kept(stop: &Stop<'_, '_>, spoken: &Spoken<'_, '_>) -> Option<Lemma> {
+    lemma(stop, spoken, &|_| false).map(|(negation, _)| Lemma::never(negation))
+}
+
+/// The statement is kept at the place without any one of the rules that `may_go` accepts; nothing if none is there.
+pub(crate) fn kept_without(
+    stop: &Stop<'_, '_>,
+    spoken: &Spoken<'_, '_>,
+    may_go: &dyn Fn(RuleId) -> bool,
+) -> Option<Lemma> {
+    let (negation, going) = lemma(stop, spoken, may_go)?;
+    let one: Arc<[(u128, u128)]> = Arc::from([(1, going)]);
+    (going > 0).then(|| Lemma::never(Formula::All(vec![Formula::Within(GONE, one), negation])))
+}
+
+/// What breaks the statement, and how many rules may go.
+fn lemma(stop: &Stop<'_, '_>, spoken: &Spoken<'_, '_>, may_go: &dyn Fn(RuleId) -> bool) -> Option<(Formula, u128)> {
+    let mut going = 0;
+    let mut words: Vec<Word<'_>> = Vec::with_capacity(stop.rules.len());
+    for &(id, guard) in &stop.rules {
+        let program = stop.field.program;
+        let rule = program.rules.at(id);
+        let ports = program.port_sets.at(rule.ports);
+        if !spoken.parts.iter().any(|part| meet(ports, &part.ports)) {
+            continue;
+        }
+        let mut matches = vec![stop.field.line(rule.ports)];
+        matches.extend(guard.map(|guard| named(stop, guard)));
+        if may_go(id) {
+            going += 1;
+            matches.push(Formula::Within(GONE, Arc::from([(going, going)])).negated());
+        }
+        words.push(Word { action: rule.action, gateway: rule.gateway, ports, matches: Formula::All(matches) });
+    }
+    let parts = spoken.parts.iter().filter_map(|part| {
+        let cases = cases(&words, part, stop.group.governed, spoken.statement.demand);
+        let hosts = spoken.statement.hosts.map(|hosts| named(stop, hosts));
+        let names = match (part.names, hosts) {
+            (Names::Any, _) => None,
+            (Names::Within, Some(hosts)) => Some(hosts),
+            (Names::Without, Some(hosts)) => Some(hosts.negated()),
+            (Names::Within, None) => Some(Formula::Constant(false)),
+            (Names::Without, None) => None,
+        };
+        let scope = [part.line.clone()].into_iter().chain(names);
+        (!cases.is_empty()).then(|| Formula::All(scope.chain([Formula::Any(cases)]).collect()))
+    });
+    let parts: Vec<Formula> = parts.collect();
+    (!parts.is_empty()).then_some((Formula::Any(parts), going))
+}
+
+/// Some name satisfies the guard: one flag for each class of names.
+fn named(stop: &Stop<'_, '_>, guard: NamesId) -> Formula {
+    Formula::Any(stop.field.vocabulary.name_set_at(guard).iter().map(|&class| Formula::Flag(class)).collect())
+}
+
+/// The ways in which a flow of the part is decided as the demand does not want it.
+fn cases(words: &[Word<'_>], part: &Part, governed: bool, demand: Demand) -> Vec<Formula> {
+    let here: Vec<&Word<'_>> = words.iter().filter(|word| meet(word.ports, &part.ports)).collect();
+    let of = |action: Action| here.iter().copied().filter(move |word| word.action == action);
+    match demand {
+        Demand::Passes => stopped(of(Action::Deny).collect(), of(Action::Allow).collect(), governed),
+        Demand::Dropped => passing(of(Action::Deny).collect(), of(Action::Allow).collect(), governed, None),
+        Demand::Through(gateway) => {
+            passing(of(Action::Deny).collect(), of(Action::Allow).collect(), governed, Some(gateway))
+        }
+    }
+}
+
+/// Some deny matches; or a policy governs, and nothing allows or two allows name different gateways.
+fn stopped(denies: Vec<&Word<'_>>, allows: Vec<&Word<'_>>, governed: bool) -> Vec<Formula> {
+    let mut cases: Vec<Formula> = denies.iter().map(|deny| deny.matches.clone()).collect();
+    if governed {
+        cases.push(Formula::All(allows.iter().map(|allow| allow.matches.clone().negated()).collect()));
+        let routed: Vec<&&Word<'_>> = allows.iter().filter(|allow| allow.gateway.is_some()).collect();
+        for (place, one) in routed.iter().enumerate() {
+            let parted =
+                routed.iter().skip(place + 1).filter(|two| two.gateway != one.gateway && meet(one.ports, two.ports));
+            cases.extend(parted.map(|two| Formula::All(vec![one.matches.clone(), two.matches.clone()])));
+        }
+    }
+    cases
+}
+
+/// No deny matches; and no policy governs, or something allows through one gateway, which is not the one that may be.
+///
+/// Asked allow by allow: one through a gateway, and no other gateway is named; or one through none, and none is named.
+/// Only rules that share a port with the allow can stop it.
+fn passing(denies: Vec<&Word<'_>>, allows: Vec<&Word<'_>>, governed: bool, may: Option<GatewayId>) -> Vec<Formula> {
+    if !governed {
+        return vec![Formula::All(denies.iter().map(|deny| deny.matches.clone().negated()).collect())];
+    }
+    let wrong = allows.iter().filter(|allow| may.is_none() || allow.gateway != may);
+    let case = |allow: &&Word<'_>| {
+        let others = allows.iter().filter(|other| other.gateway.is_some() && other.gateway != allow.gateway);
+        let stopping = denies.iter().chain(others).filter(|other| meet(other.ports, allow.ports));
+        let not = stopping.map(|other| other.matches.clone().negated());
+        Formula::All([allow.matches.clone()].into_iter().chain(not).collect())
+    };
+    wrong.map(case).collect()
+}
+
+/// Whether two sets share a port.
+fn meet(one: &PortSet, two: &PortSet) -> bool {
+    let (few, many) = match one.line_ranges().len() <= two.line_ranges().len() {
+        true => (one.line_ranges(), two.line_ranges()),
+        false => (two.line_ranges(), one.line_ranges()),
+    };
+    few.iter().any(|&(first, last)| {
+        let next = many.partition_point(|range| range.1 < first);
+        many.get(next).is_some_and(|range| range.0 <= last)
+    })
+}

@@ -1,0 +1,281 @@
+//! Assertions: what must hold of every flow, proved or refuted.
+//!
+//! In: a program with assertions, and who is spoken about. Out: for each assertion that it holds, or where it does not
+//! and what would help, or that it says nothing. An assertion that holds rests on lemmas over every port and all names,
+//! piece by piece of a cut that is checked apart; one that fails, on flows that the evaluator confirmed.
+//!
+//! `meaning` says what an assertion says of one flow. `field` cuts, `region` says where an assertion speaks, `spots`
+//! finds what is wrong, `lemma` says what is to be proved, `fix` what to remove.
+
+mod choices;
+pub(crate) mod field;
+mod fix;
+pub(crate) mod lemma;
+mod meaning;
+mod region;
+pub(crate) mod spots;
+
+pub use fix::Fix;
+pub(crate) use fix::{breaks_by, example};
+pub use meaning::{Demand, not_public, outcome, speaks_about};
+
+use crate::answer::Answer;
+use crate::compare::blocks::{Block, Found};
+use crate::compare::{Fault, possible_ports};
+use crate::prover::Prover;
+use egress_ir::{AddressSet, AssertionId, Claim, Flow, Inventory, Outcome, PortSet, Program, RuleId, Sender, Speaking};
+use field::{Field, Statement};
+use spots::{Spoken, Stop, Walk};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::rc::Rc;
+
+/// Whom assertions are about.
+#[derive(Clone, Copy, Debug)]
+pub enum Population<'i> {
+    /// Every pod that there could be, and every address; an inventory tells which of them run.
+    Possible(Option<&'i Inventory>),
+    /// The pods that run, and every address.
+    Running(&'i Inventory),
+}
+
+/// What is known of all assertions of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Everybody who sends; blocks name them by their places.
+    pub senders: Vec<Sender>,
+    /// One for each assertion, in order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What is known of an assertion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The assertion.
+    pub assertion: AssertionId,
+    /// What is known.
+    pub conclusion: Conclusion,
+}
+
+/// What is known of an assertion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Whether it holds.
+    Answer(Answer<Box<Breach>>),
+    /// It says nothing, which is an error: a proof of nothing is no proof.
+    Vacuous(Empty),
+}
+
+impl Conclusion {
+    /// Whether the assertion is proved, and says something.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self, Self::Answer(Answer::Proved))
+    }
+}
+
+/// How an assertion fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// A flow that breaks it, as the evaluator confirmed.
+    pub witness: Flow,
+    /// The rules that let the witness pass, or that stop it; none for a default.
+    pub rules: Vec<RuleId>,
+    /// All flows that break it, the widest block first; left is what is demanded, right what is decided.
+    pub blocks: Vec<Block>,
+    /// What to remove.
+    pub fix: Fix,
+}
+
+/// Why an assertion says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Empty {
+    /// Its workloads: nobody can be one, or runs.
+    Workloads,
+    /// Everybody but its workloads, of whom `only … can reach` speaks.
+    Others,
+    /// Its destinations.
+    Destinations,
+    /// Its destinations outside the cluster, which alone are governed.
+    Outside,
+    /// Its ports: no packet can have one.
+    Ports,
+    /// Everything but its destinations, of which `can reach only` speaks.
+    Elsewhere,
+    /// What its sets have in common: no flow has such a sender, destination and port together.
+    Common,
+}
+
+impl fmt::Display for Empty {
+    /// As the end of a sentence: `its workloads are empty`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Workloads => "its workloads are empty",
+            Self::Others => "there is nobody but its workloads",
+            Self::Destinations => "its destinations are empty",
+            Self::Outside => "its destinations lie inside the cluster, where nothing is governed",
+            Self::Ports => "its ports are empty",
+            Self::Elsewhere => "there is nothing but its destinations",
+            Self::Common => "no flow has such a sender, destination and port together",
+        })
+    }
+}
+
+/// Proves or refutes every assertion of a program.
+///
+/// # Errors
+/// [`Fault`]: too many ways in which workload sets overlap, or something of our own is wrong. Never taken for an answer.
+pub fn prove(program: &Program, population: Population<'_>, prover: &mut Prover) -> Result<Report, Fault> {
+    let field = Field::new(program, population, false, prover)?;
+    let verdicts = verdicts(&field, prover)?;
+    Ok(Report { senders: field.senders, verdicts })
+}
+
+/// The same for a field that is cut already.
+///
+/// # Errors
+/// As for [`prove`].
+pub(crate) fn verdicts(field: &Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict>, Fault> {
+    let mut progress: Vec<Progress> = field.statements.iter().map(|_| Progress::default()).collect();
+    let nothing = BTreeSet::new();
+    Walk::new(field, &nothing).run(&|_| true, false, |stop| {
+        for spoken in &stop.spoken {
+            if let Some(progress) = progress.get_mut(spoken.number) {
+                progress.look(stop, spoken, prover);
+            }
+        }
+        Ok::<(), Fault>(())
+    })?;
+    let mut verdicts = Vec::with_capacity(progress.len());
+    for (number, (statement, progress)) in field.statements.iter().zip(progress).enumerate() {
+        let conclusion = progress.conclude(field, number, statement, prover)?;
+        verdicts.push(Verdict { assertion: statement.id, conclusion });
+    }
+    match prover.settle() {
+        Answer::Proved => {}
+        Answer::Refuted(_) => return Err(Fault::BrokenLemma),
+        Answer::Unknown(reason) => verdicts.iter_mut().for_each(|verdict| verdict.doubt(&reason)),
+    }
+    Ok(verdicts)
+}
+
+impl Verdict {
+    /// Takes back what rests on lemmas, because they are not known to hold.
+    fn doubt(&mut self, reason: &str) {
+        match &mut self.conclusion {
+            Conclusion::Answer(Answer::Refuted(breach)) => {
+                if let Fix::Remove(_) = breach.fix {
+                    breach.fix = Fix::Unknown(reason.to_owned());
+                }
+            }
+            Conclusion::Answer(Answer::Unknown(_)) => {}
+            other => *other = Conclusion::Answer(Answer::Unknown(reason.to_owned())),
+        }
+    }
+}
+
+/// What a walk has found out about a statement.
+#[derive(Default)]
+struct Progress {
+    /// Whether there is a flow of which it speaks.
+    spoke: bool,
+    found: Found,
+    unknown: Option<String>,
+}
+
+impl Progress {
+    /// Notes what is wrong at a place, or asks for the proof that nothing is.
+    fn look(&mut self, stop: &Stop<'_, '_>, spoken: &Spoken<'_, '_>, prover: &mut Prover) {
+        self.spoke = true;
+        let wanted = spoken.statement.demand.wanted();
+        let mut wrong: Vec<(Rc<[String]>, Outcome, Vec<PortSet>)> = Vec::new();
+        let looked = stop.wrong(spoken, |spot, outcome| {
+            let (names, ports) = (&spot.choice.names, spot.ports());
+            match wrong.iter_mut().find(|(known, said, _)| known == names && *said == outcome) {
+                Some((.., known)) => known.push(ports),
+                None => wrong.push((names.clone(), outcome, vec![ports])),
+            }
+        });
+        if let Err(too_many) = looked {
+            self.unknown = Some(too_many.to_string());
+        } else if wrong.is_empty() {
+            lemma::kept(stop, spoken).into_iter().for_each(|lemma| prover.require(lemma));
+        }
+        for (names, outcome, ports) in wrong {
+            let ports = ports.iter().flat_map(PortSet::line_ranges).copied();
+            let ports = PortSet::from_line_ranges(ports);
+            for &sender in spoken.senders {
+                for &range in stop.ranges {
+                    self.found.note(sender, stop.v6, range, (&names, &ports), (wanted, outcome));
+                }
+            }
+        }
+    }
+
+    fn conclude(
+        self,
+        field: &Field<'_>,
+        number: usize,
+        statement: &Statement<'_>,
+        prover: &mut Prover,
+    ) -> Result<Conclusion, Fault> {
+        if let Some(empty) = empty(field, statement, self.spoke) {
+            return Ok(Conclusion::Vacuous(empty));
+        }
+        let answer = match (self.found.is_empty(), self.unknown) {
+            (false, _) => Answer::Refuted(Box::new(breach(field, number, statement, self.found, prover)?)),
+            (true, Some(reason)) => Answer::Unknown(reason),
+            (true, None) => Answer::Proved,
+        };
+        Ok(Conclusion::Answer(answer))
+    }
+}
+
+/// Why a statement says nothing, if it does.
+fn empty(field: &Field<'_>, statement: &Statement<'_>, spoke: bool) -> Option<Empty> {
+    let program = field.program;
+    let destinations = program.destination_sets.at(statement.assertion.destinations);
+    let on = program.port_sets.at(statement.assertion.ports);
+    let possible = possible_ports(false).union(&possible_ports(true));
+    let outside = AddressSet::full().difference(&program.cluster.inside);
+    let named = !destinations.hosts.is_empty();
+    let claim = statement.assertion.claim;
+    if statement.nobody {
+        Some(Empty::Workloads)
+    } else if destinations.addresses.is_empty() && !named {
+        Some(Empty::Destinations)
+    } else if !destinations.addresses.overlaps(&outside) && !named {
+        Some(Empty::Outside)
+    } else if on.intersection(&possible).is_empty() {
+        Some(Empty::Ports)
+    } else if spoke {
+        None
+    } else if statement.senders.is_empty() {
+        Some(Empty::Others)
+    } else if claim == Claim::CanReachOnly {
+        Some(Empty::Elsewhere)
+    } else {
+        Some(Empty::Common)
+    }
+}
+
+fn breach(
+    field: &Field<'_>,
+    number: usize,
+    statement: &Statement<'_>,
+    found: Found,
+    prover: &mut Prover,
+) -> Result<Breach, Fault> {
+    let program = field.program;
+    let replay = |_: usize, flow: &Flow| {
+        let decided = outcome(&Speaking::about(program, &flow.workload).decide(flow, |_| true).verdict);
+        let broken = speaks_about(program, statement.assertion, flow) && !statement.demand.accepts(decided);
+        // Equal outcomes on both sides are what a flow that breaks nothing looks like.
+        Ok((if broken { statement.demand.wanted() } else { decided }, decided))
+    };
+    let blocks = found.blocks(&field.senders, &replay)?;
+    let witness = blocks.first().map(|block| block.witness.clone());
+    let witness = witness.ok_or_else(|| Fault::Unconfirmed("a flow of an empty block".into()))?;
+    let rules = Speaking::about(program, &witness.workload).decide(&witness, |_| true).rules;
+    Ok(Breach { witness, rules, blocks, fix: fix::fix(field, number, prover)? })
+}
