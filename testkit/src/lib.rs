@@ -3,6 +3,7 @@
 pub mod flows;
 pub mod kubernetes;
 pub mod lab;
+pub mod mutants;
 pub mod policies;
 pub mod programs;
 pub mod seed;

@@ -13,12 +13,12 @@ pub mod assertions;
 pub mod cache;
 pub mod claims;
 pub mod compare;
-pub mod coverage;
 pub mod diff;
 pub mod lists;
 pub mod program;
 pub mod prover;
 pub mod solver;
+pub mod whole;
 pub mod witness;
 
 pub use answer::{Answer, Limits};

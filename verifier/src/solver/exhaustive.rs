@@ -3,8 +3,9 @@
 //! In: a formula with few flags and ranges. Out: an exact answer, because a formula can only change at the borders of
 //! its ranges. It stands in for z3 in tests, and z3 is held against it.
 
+use super::least::borders;
 use super::{Assignment, Formula, Solution, Solver, Variable};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Tries all assignments, at most `limit` of them.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +16,7 @@ pub struct Exhaustive {
 
 impl Solver for Exhaustive {
     fn solve(&mut self, formula: &Formula) -> Solution {
-        let (flags, numbers) = candidates(formula);
+        let (flags, numbers) = borders(formula);
         let choices: Vec<Choice> =
             flags.into_iter().map(Choice::Flag).chain(numbers.into_iter().map(Choice::number)).collect();
         let count = choices.iter().try_fold(1_usize, |count, choice| count.checked_mul(choice.len()));
@@ -52,23 +53,6 @@ impl Choice {
             Self::Number(_, values) => values.len(),
         }
     }
-}
-
-fn candidates(formula: &Formula) -> (BTreeSet<u32>, BTreeMap<Variable, BTreeSet<u128>>) {
-    let mut flags = BTreeSet::new();
-    let mut numbers: BTreeMap<Variable, BTreeSet<u128>> = BTreeMap::new();
-    formula.visit(&mut |part| match part {
-        Formula::Flag(flag) => drop(flags.insert(*flag)),
-        Formula::Within(variable, ranges) => {
-            let values = numbers.entry(*variable).or_default();
-            values.insert(0);
-            let highest = u128::MAX.checked_shr(128_u32.saturating_sub(variable.bits)).unwrap_or(0);
-            values.extend(ranges.iter().flat_map(|&(first, last)| [Some(first), last.checked_add(1)]).flatten());
-            values.retain(|value| *value <= highest);
-        }
-        _ => {}
-    });
-    (flags, numbers)
 }
 
 fn assignment(choices: &[Choice], digits: &[usize]) -> Assignment {

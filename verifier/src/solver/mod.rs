@@ -4,6 +4,7 @@
 //! [`exhaustive`] decides the same formulas without any solver, and is what it is held against.
 
 pub mod exhaustive;
+pub mod least;
 pub mod z3;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,14 @@ pub struct Variable {
     pub number: u32,
     /// How many bits it has, from 1 to 128.
     pub bits: u32,
+}
+
+impl Variable {
+    /// Its highest value.
+    #[must_use]
+    pub fn highest(self) -> u128 {
+        u128::MAX.checked_shr(128_u32.saturating_sub(self.bits)).unwrap_or(0)
+    }
 }
 
 /// A statement about flags and numbers.

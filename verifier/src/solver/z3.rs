@@ -65,8 +65,10 @@ impl Z3 {
         let bits = variable.bits;
         let named = || BV::new_const(format!("number{}", variable.number), bits);
         let number = self.numbers.entry(variable).or_insert_with(named);
-        let one = |&(first, last): &(u128, u128)| in_range(number, bits, first, last);
-        let term = Bool::or(&ranges.iter().map(one).collect::<Vec<_>>());
+        // What lies beyond the width would otherwise be cut to other values.
+        let inside = ranges.iter().filter(|(first, _)| *first <= variable.highest());
+        let one = |&(first, last): &(u128, u128)| in_range(number, bits, first, last.min(variable.highest()));
+        let term = Bool::or(&inside.map(one).collect::<Vec<_>>());
         self.within.insert(question, term.clone());
         term
     }
@@ -119,7 +121,7 @@ fn in_range(number: &BV, bits: u32, first: u128, last: u128) -> Bool {
     if first > 0 {
         parts.push(number.bvuge(constant(first, bits)));
     }
-    if last < u128::MAX.checked_shr(128_u32.saturating_sub(bits)).unwrap_or(0) {
+    if last < (Variable { number: 0, bits }).highest() {
         parts.push(number.bvule(constant(last, bits)));
     }
     Bool::and(&parts)
