@@ -13,6 +13,7 @@ pub mod assertions;
 pub mod cache;
 pub mod claims;
 pub mod compare;
+pub mod coverage;
 pub mod diff;
 pub mod lists;
 pub mod program;
