@@ -13,8 +13,8 @@ use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 /// Most bytes one artifact may have. A list of 120,000 prefixes needs about 3 MiB.
 pub const MAX_BYTES: usize = 64 << 20;
-/// Most nodes all documents together may have, after alias expansion.
-const MAX_NODES: usize = 2_000_000;
+/// Most nodes all documents together may have, after alias expansion. A policy of 100,000 rules needs about 3 million.
+const MAX_NODES: usize = 8_000_000;
 /// Most nodes that aliases may add.
 const MAX_ALIASED: usize = 100_000;
 /// Deepest nesting. The deepest Cilium object needs about 12.

@@ -3,7 +3,7 @@
 use egress_ir::{Labels, Prefix};
 
 use super::super::model::{CidrGroup, Kind, Model, ObjectName, Policy};
-use super::super::yaml::Node;
+use super::super::yaml::{Node, Value};
 use super::reader::{Fields, Reader};
 use super::{Stage, gateway, peer, selector, spec};
 
@@ -27,8 +27,31 @@ const METADATA: [&str; 16] = [
     "clusterName",
 ];
 
-/// Reads one document into the model.
+/// Reads one document into the model: an object, or a list of them as `kubectl get -o yaml` prints it.
 pub(super) fn read(reader: &mut Reader, document: &Node, model: &mut Model) {
+    reader.object.clear();
+    if !matches!(document.value, Value::Map(_)) {
+        return reader.problem(Stage::Decode, document, "this is no object of Kubernetes");
+    }
+    match items(document) {
+        Some(items) => items.iter().for_each(|item| object(reader, item, model)),
+        None => object(reader, document, model),
+    }
+}
+
+/// The items of a `List`.
+fn items(document: &Node) -> Option<&[Node]> {
+    let Value::Map(fields) = &document.value else { return None };
+    let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, node)| &node.value);
+    match (field("apiVersion")?, field("kind")?, field("items")?) {
+        (Value::Text(version), Value::Text(kind), Value::List(items)) if version == "v1" && kind == "List" => {
+            Some(items)
+        }
+        _ => None,
+    }
+}
+
+fn object(reader: &mut Reader, document: &Node, model: &mut Model) {
     reader.object.clear();
     let Some(fields) = reader.map(document, &TOP) else { return };
     let Some(kind) = kind(reader, &fields) else { return };
@@ -81,7 +104,7 @@ fn kind(reader: &mut Reader, fields: &Fields<'_>) -> Option<Kind> {
             None
         }
         (_, None) => {
-            let message = format!("objects of kind `{kind}` (`{version}`) are not read");
+            let message = format!("objects of kind `{kind}` (`{version}`) are not understood");
             reader.problem(Stage::Unsupported, fields.node, message);
             None
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use egress_ir::{AddressSet, NAMESPACE_NAME_LABEL, NamespaceSelector, Operator, PodSelector, WorkloadSet};
 
-use super::super::labels::{CLUSTER, NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT, is_identity_key};
+use super::super::labels::{NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT, is_identity_key, is_set_by_cilium};
 use super::render::{Yaml, map, text};
 
 /// Most selectors that one set may need.
@@ -260,8 +260,7 @@ impl Key {
             let message = format!("{what} `{shown}` {why}");
             Err(Unsayable { message, help: "select these workloads by another label, or by namespace".to_owned() })
         };
-        let own = [NAMESPACE, SERVICE_ACCOUNT, CLUSTER];
-        if matches!(self, Self::Label(_)) && (own.contains(&key.as_str()) || key.starts_with(NAMESPACE_LABELS)) {
+        if matches!(self, Self::Label(_)) && is_set_by_cilium(&key) {
             return unsayable("has a key that Cilium uses for something else");
         }
         if !is_identity_key(&key) {

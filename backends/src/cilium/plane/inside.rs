@@ -93,13 +93,13 @@ fn pods(plane: &ModelPlane<'_>, enforced: &Enforced<'_>) -> Result<Inside, Uncle
 pub(super) fn combined(
     inside: &Inside,
     seen: &[Ports],
-    named: &BTreeSet<(Guard, PortsId)>,
+    named: &[(Guard, PortsId)],
     default_deny: bool,
     vocabulary: &mut Vocabulary,
 ) -> List {
     let (mut dropped, mut allowed) = (inside.dropped.clone(), PortSet::any());
     for ports in seen {
-        let all = |ids: &BTreeSet<PortsId>| of(ids.iter().map(|&id| vocabulary.ports_at(id).clone()));
+        let all = |ids: &[PortsId]| of(ids.iter().map(|&id| vocabulary.ports_at(id).clone()));
         dropped = dropped.union(&all(&ports.denied));
         allowed = allowed.intersection(&all(&ports.allowed));
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use egress_ir::classes::possible_sources;
 use egress_ir::plane::{Guard, PortsId};
-use egress_ir::{HostPattern, Pod, Port, Program, Unclear, Vocabulary, Workload};
+use egress_ir::{HostPattern, Pod, Port, PortSet, Program, Unclear, Vocabulary, Workload};
 
 use super::super::model::{PortMatch, Proxy};
 use super::super::names::NamePattern;
@@ -49,64 +49,60 @@ pub(super) fn resolvers(program: &Program, compiled: &Compiled<'_>) -> Result<Ve
     Ok(classes.into_iter().filter(|class| class.sets.contains(&dns)).filter_map(|class| class.pod).collect())
 }
 
-/// What learned names open for a sender: guards with ports, each once.
+/// What learned names open for a sender: for each set of ports the names that open them.
 pub(super) fn guards(
     plane: &ModelPlane<'_>,
     enforced: &Enforced<'_>,
     vocabulary: &mut Vocabulary,
-) -> Result<BTreeSet<(Guard, PortsId)>, Unclear> {
+) -> Result<Vec<(Guard, PortsId)>, Unclear> {
     let opens = |rule: &&&Rule<'_>| !rule.names.is_empty() && !rule.ports.is_empty();
     let named: Vec<&Rule<'_>> = enforced.allows.iter().filter(opens).copied().collect();
-    let mut guards = BTreeSet::new();
-    let Some(learned) = (!named.is_empty()).then(|| learned(plane, enforced)).transpose()? else { return Ok(guards) };
-    if learned.is_nothing() {
-        return Ok(guards);
+    if named.is_empty() {
+        return Ok(Vec::new());
     }
-    let mut known: BTreeMap<BTreeSet<HostPattern>, Option<Guard>> = BTreeMap::new();
+    let learned = learned(plane, enforced)?;
+    if learned.is_nothing() {
+        return Ok(Vec::new());
+    }
+    let mut opened: BTreeMap<&PortSet, BTreeSet<HostPattern>> = BTreeMap::new();
     for rule in named {
         let patterns = hosts(rule)?;
-        let guard = match known.get(&patterns) {
-            Some(guard) => *guard,
-            None => {
-                let guard = guard(rule, &patterns, &learned, vocabulary)?;
-                known.insert(patterns, guard);
-                guard
-            }
+        let uncertain = |name: &&String| {
+            patterns.iter().any(|pattern| pattern.matches(name)) && learned.perhaps(name) && !learned.surely(name)
         };
-        guards.extend(guard.map(|guard| (guard, vocabulary.ports(&rule.ports))));
+        if !learned.is_certain()
+            && let Some(name) = vocabulary.names().iter().find(uncertain)
+        {
+            return Err(not_certain(rule, name));
+        }
+        opened.entry(&rule.ports).or_default().extend(patterns);
     }
+    let mut guards = Vec::new();
+    for (ports, patterns) in opened {
+        let opens = |name: &str| patterns.iter().any(|pattern| pattern.matches(name)) && learned.surely(name);
+        guards.extend(vocabulary.guard(opens).map(|guard| (guard, vocabulary.ports(ports))));
+    }
+    guards.sort_unstable();
     Ok(guards)
 }
 
-/// The names that a rule opens.
-fn guard(
-    rule: &Rule<'_>,
-    patterns: &BTreeSet<HostPattern>,
-    learned: &Learned<'_>,
-    vocabulary: &mut Vocabulary,
-) -> Result<Option<Guard>, Unclear> {
-    let matched = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
-    let uncertain = |name: &&String| matched(name) && learned.perhaps(name) && !learned.surely(name);
-    match vocabulary.names().iter().find(uncertain) {
-        Some(name) => Err(unclear(format!(
-            "`{}` opens what `{name}` resolves to, and it is not certain that pods learn that name: DNS rules forward \
-             questions for it to some name servers, but not to every pod of the cluster's `dns`",
-            rule.object
-        ))),
-        None => Ok(vocabulary.guard(|name| matched(name) && learned.surely(name))),
-    }
+fn not_certain(rule: &Rule<'_>, name: &str) -> Unclear {
+    unclear(format!(
+        "`{}` opens what `{name}` resolves to, and it is not certain that pods learn that name: DNS rules forward \
+         questions for it to some name servers, but not to every pod of the cluster's `dns`",
+        rule.object
+    ))
 }
 
 /// The patterns of a rule as the language has them.
 fn hosts(rule: &Rule<'_>) -> Result<BTreeSet<HostPattern>, Unclear> {
     let of = |pattern: &&NamePattern| {
-        let why = || {
-            format!(
+        host(pattern).ok_or_else(|| {
+            unclear(format!(
                 "`{}` opens names by the pattern `{pattern}`, which is neither a name nor `*.` or `**.` before one",
                 rule.object
-            )
-        };
-        host(pattern).ok_or_else(|| unclear(why()))
+            ))
+        })
     };
     rule.names.iter().map(of).collect()
 }
@@ -154,6 +150,12 @@ impl Learned<'_> {
 
     fn perhaps(&self, name: &str) -> bool {
         self.inside.iter().chain([&self.elsewhere]).any(|one| one.perhaps(name))
+    }
+
+    /// Whether every name is either learned or not, whoever is asked.
+    fn is_certain(&self) -> bool {
+        let inside = matches!(self.inside.as_slice(), [only] if only.others.is_empty());
+        inside && self.elsewhere == Forwarded::default()
     }
 
     fn is_nothing(&self) -> bool {

@@ -62,25 +62,30 @@ pub(super) fn pieces<A: Point + Into<u128>>(
     Ok(pieces)
 }
 
-/// Ports that are denied and allowed, each set once.
+/// Ports that are denied and allowed, sorted, each set once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ports {
-    pub(super) denied: BTreeSet<PortsId>,
-    pub(super) allowed: BTreeSet<PortsId>,
+    pub(super) denied: Vec<PortsId>,
+    pub(super) allowed: Vec<PortsId>,
 }
 
 impl Ports {
     fn add(&mut self, ports: PortsId, deny: bool) {
-        if deny {
-            self.denied.insert(ports)
-        } else {
-            self.allowed.insert(ports)
-        };
+        let all = if deny { &mut self.denied } else { &mut self.allowed };
+        if let Err(place) = all.binary_search(&ports) {
+            all.insert(place, ports);
+        }
     }
 
-    fn extend(&mut self, other: &Self) {
-        self.denied.extend(&other.denied);
-        self.allowed.extend(&other.allowed);
+    fn with(&self, others: &[&Self]) -> Self {
+        let merged = |of: fn(&Self) -> &Vec<PortsId>| {
+            let mut all = of(self).clone();
+            others.iter().for_each(|other| all.extend(of(other)));
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        Self { denied: merged(|ports| &ports.denied), allowed: merged(|ports| &ports.allowed) }
     }
 }
 
@@ -94,7 +99,7 @@ struct Lists<'p> {
     /// What holds everywhere, for each distinct way to see an address.
     views: Vec<Ports>,
     /// What learned names open.
-    named: BTreeSet<(Guard, PortsId)>,
+    named: Vec<(Guard, PortsId)>,
     any: PortsId,
     inside: Option<Inside>,
 }
@@ -116,19 +121,14 @@ impl<'p> Lists<'p> {
         }
         let any = vocabulary.ports(&PortSet::any());
         let decided = !enforced.default_deny || views.iter().all(|view| view.allowed.contains(&any));
-        let named = if decided { BTreeSet::new() } else { names::guards(plane, enforced, vocabulary)? };
+        let named = if decided { Vec::new() } else { names::guards(plane, enforced, vocabulary)? };
         Ok(Self { plane, enforced, v6, by_member, views, named, any, inside: None })
     }
 
     fn of(&mut self, members: &[u32], vocabulary: &mut Vocabulary) -> Result<ListId, Unclear> {
         let of_address: Vec<&Ports> =
             members.iter().filter_map(|&member| self.by_member.get(member as usize)).collect();
-        let seen = |view: &Ports| {
-            let mut ports = view.clone();
-            of_address.iter().for_each(|of_address| ports.extend(of_address));
-            ports
-        };
-        let seen: Vec<Ports> = self.views.iter().map(seen).collect();
+        let seen: Vec<Ports> = self.views.iter().map(|view| view.with(&of_address)).collect();
         if members.first() == Some(&0) {
             return self.inside(&seen, vocabulary);
         }
