@@ -41,6 +41,8 @@ pub(super) struct Cells<'p> {
     v6: bool,
     governed: bool,
     rules: BTreeMap<DestinationSetId, Vec<RuleId>>,
+    /// The sets that match by name too.
+    named: Vec<DestinationSetId>,
     /// For each distinct place the destination sets that cover it, and whether it is special.
     covers: Vec<(Vec<DestinationSetId>, bool)>,
 }
@@ -67,19 +69,19 @@ impl<'p> Cells<'p> {
         } else {
             covers(&sets, |set| &addresses(set).v4, &special.v4, &inside.v4)
         }?;
-        Ok(Self { program, v6, governed, rules, covers })
+        let by_name = |set: &DestinationSetId| !program.destination_sets.at(*set).hosts.is_empty();
+        let named = sets.into_iter().filter(by_name).collect();
+        Ok(Self { program, v6, governed, rules, named, covers })
     }
 
     /// The places, each distinct one once.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         self.covers.iter().map(|(covering, special)| {
-            let mut words: Vec<Word> = Vec::new();
-            for (set, rules) in &self.rules {
-                let by_address = covering.binary_search(set).is_ok();
-                if by_address || !self.program.destination_sets.at(*set).hosts.is_empty() {
-                    words.extend(rules.iter().map(|&rule| self.word(rule, by_address)));
-                }
-            }
+            let of = |set: &DestinationSetId| self.rules.get(set).map_or(&[][..], |rules| rules);
+            let named = self.named.iter().filter(|set| covering.binary_search(set).is_err());
+            let by_name = named.flat_map(of).map(|&rule| self.word(rule, false));
+            let by_address = covering.iter().flat_map(of).map(|&rule| self.word(rule, true));
+            let mut words: Vec<Word> = by_address.chain(by_name).collect();
             words.sort_by_key(|word| word.rule);
             Place { v6: self.v6, governed: self.governed, special: *special, words }
         })
