@@ -283,10 +283,7 @@ impl Group {
 }
 
 /// The lists of sets that cover some addresses outside, and for each its addresses.
-fn ranges<A: Point + Into<u128>>(
-    sets: &[&RangeSet<A>],
-    inside: &RangeSet<A>,
-) -> Result<(Keys, Vec<Ranges>), Unclear> {
+fn ranges<A: Point + Into<u128>>(sets: &[&RangeSet<A>], inside: &RangeSet<A>) -> Result<(Keys, Vec<Ranges>), Unclear> {
     let mut keys = Keys::default();
     let segments = sweep(sets, inside, &mut keys);
     certificate::check(&segments, &keys, sets, inside)?;
