@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stderr, reason = "a bench that cannot measure says why")]
 
+mod proofs;
+#[path = "../support/mod.rs"]
 mod support;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
@@ -19,6 +21,8 @@ use support::{Outcome, Texts, Unit};
 
 /// The sizes of the policies.
 const SIZES: [usize; 2] = [1_000, 10_000];
+/// The size at which z3 is also asked about every pair of rules; ten times as many take a hundred times as long.
+const PAIRED: usize = 200;
 
 /// Processor time of this thread, in nanoseconds.
 struct ThreadTime;
@@ -63,6 +67,7 @@ type Group<'c> = BenchmarkGroup<'c, ThreadTime>;
 fn main() -> ExitCode {
     let mut criterion = Criterion::default().with_measurement(ThreadTime).configure_from_args();
     let measured = SIZES.iter().try_for_each(|rules| parts(&mut criterion, *rules));
+    let measured = measured.and_then(|()| pairs(&mut criterion));
     criterion.final_summary();
     match measured {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,7 +108,23 @@ fn front(group: &mut Group<'_>, rules: usize, texts: &Texts) {
     });
 }
 
-/// From program to findings, to artifacts, and back.
+/// The same policy proved in our way, and by one query for each pair of rules.
+fn pairs(criterion: &mut Criterion<ThreadTime>) -> Outcome<()> {
+    let Unit { program, .. } = support::unit(&support::clean(PAIRED))?;
+    let mut group = criterion.benchmark_group("pairs");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(3));
+    let claims = check::check(&program, None, check::Limits::default())?.claims;
+    group.bench_function(BenchmarkId::new("prove findings", PAIRED), |b| {
+        b.iter(|| proofs::findings(black_box(&program), &claims))
+    });
+    group.bench_function(BenchmarkId::new("ask z3 about each pair", PAIRED), |b| {
+        b.iter(|| proofs::each_pair(black_box(&program)))
+    });
+    group.finish();
+    Ok(())
+}
+
+/// From program to findings, to artifacts, and back; and the proofs of all of them.
 fn back(group: &mut Group<'_>, rules: usize, Unit { program, inventory }: &Unit) -> Outcome<()> {
     let (for_nftables, for_cilium) = (nftables::Options::default(), cilium::Options::default());
     let nft = nftables::emit(program, Some(inventory), &for_nftables).map_err(|errors| format!("{errors:?}"))?;
@@ -122,6 +143,16 @@ fn back(group: &mut Group<'_>, rules: usize, Unit { program, inventory }: &Unit)
     });
     group.bench_function(BenchmarkId::new("decode cilium", rules), |b| {
         b.iter(|| cilium::decode(black_box(&objects.bytes)))
+    });
+    let claims = check::check(program, None, check::Limits::default())?.claims;
+    group.bench_function(BenchmarkId::new("prove findings", rules), |b| {
+        b.iter(|| proofs::findings(black_box(program), &claims))
+    });
+    group.bench_function(BenchmarkId::new("decode and prove nftables", rules), |b| {
+        b.iter(|| proofs::nftables(program, inventory, black_box(&nft.bytes)))
+    });
+    group.bench_function(BenchmarkId::new("decode and prove cilium", rules), |b| {
+        b.iter(|| proofs::cilium(program, inventory, black_box(&objects.bytes)))
     });
     Ok(())
 }
