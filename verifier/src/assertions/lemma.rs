@@ -138,3 +138,74 @@ fn meet(one: &PortSet, two: &PortSet) -> bool {
         many.get(next).is_some_and(|range| range.0 <= last)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Limits;
+    use crate::assertions::Population;
+    use crate::assertions::field::Field;
+    use crate::assertions::spots::Walk;
+    use crate::prover::Prover;
+    use crate::solver::z3::Z3;
+    use crate::solver::{Solution, Solver};
+    use egress_ir::{Assertion, Claim, PortSet, Program};
+    use egress_testkit::programs::{Shape, random_program};
+    use egress_testkit::seed::{Rng, cases, seed};
+    use std::collections::BTreeSet;
+
+    /// A small program with an assertion of each form about the sets of some rule.
+    fn random(rng: &mut Rng, hosts: bool) -> Program {
+        let shape = Shape { blocks: 1..=3, rules: 1..=3, gateways: 2, hosts, ..Shape::everything() };
+        let mut program = random_program(rng, &shape);
+        let rules: Vec<RuleId> = program.rules.ids().collect();
+        let any = program.intern_ports(PortSet::any());
+        let gateway = program.gateways.ids().next().map(Claim::OnlyVia);
+        let claims = [Claim::CannotReach, Claim::CanReach, Claim::OnlyCanReach, Claim::CanReachOnly];
+        for claim in claims.into_iter().chain(gateway) {
+            let Some(rule) = rng.choose(&rules).map(|&rule| *program.rules.at(rule)) else { continue };
+            let ports = if rng.chance(50) { any } else { rule.ports };
+            let workloads = program.blocks.at(rule.block).workloads;
+            let (destinations, origin) = (rule.destinations, rule.origin);
+            program.assertions.push(Assertion { claim, workloads, destinations, ports, control: None, origin });
+        }
+        program
+    }
+
+    fn holds(z3: &mut Z3, lemma: Option<Lemma>) -> bool {
+        lemma.is_none_or(|lemma| z3.solve(&lemma.negation()) == Solution::Unsatisfiable)
+    }
+
+    #[test]
+    fn lemmas_hold_exactly_where_no_spot_says_otherwise() {
+        let mut z3 = Z3::new(&Limits::default());
+        let (mut kept_so, mut broken_so, mut pinned_so, mut free_so) = (0, 0, 0, 0);
+        for case in 0..cases(60) {
+            let program = random(&mut Rng::new(seed(), case), case.is_multiple_of(2));
+            let field = Field::new(&program, Population::Possible(None), false, &mut Prover::default()).unwrap();
+            let nothing = BTreeSet::new();
+            let visit = |stop: &Stop<'_, '_>| {
+                for spoken in &stop.spoken {
+                    let (mut wrong, mut pins) = (false, BTreeSet::new());
+                    stop.wrong(spoken, |_, _| wrong = true).unwrap();
+                    assert_eq!(holds(&mut z3, kept(stop, spoken)), !wrong, "case {case}");
+                    *(if wrong { &mut broken_so } else { &mut kept_so }) += 1;
+                    if wrong {
+                        continue;
+                    }
+                    stop.spots(spoken, |spot| pins.extend(spot.here.pins(spoken.statement.demand))).unwrap();
+                    for &(rule, _) in &stop.rules {
+                        let lemma = kept_without(stop, spoken, &|other| other == rule);
+                        assert_eq!(holds(&mut z3, lemma), !pins.contains(&rule), "case {case}");
+                        *(if pins.contains(&rule) { &mut pinned_so } else { &mut free_so }) += 1;
+                    }
+                    assert_eq!(holds(&mut z3, kept_without(stop, spoken, &|_| true)), pins.is_empty(), "case {case}");
+                }
+                Ok::<(), ()>(())
+            };
+            Walk::new(&field, &nothing).run(&|_| true, false, visit).unwrap();
+        }
+        let least = [kept_so, broken_so, pinned_so, free_so].into_iter().min();
+        assert!(least >= Some(20) || cases(60) < 60, "{kept_so} {broken_so} {pinned_so} {free_so}");
+    }
+}
