@@ -12,7 +12,7 @@ pub mod model;
 pub mod options;
 pub mod plane;
 
-pub use decode::{DecodeError, TABLE, decode};
+pub use decode::{DecodeError, Listing, TABLE, decode, decode_listing};
 pub use emit::emit;
 pub use epoch::epoch_of;
 pub use judge::{Judge, Judgement, Packet, State};

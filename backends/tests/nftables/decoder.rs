@@ -187,6 +187,8 @@ fn what_is_not_understood_is_named() {
         (chain("jump c"), 0, "the chain leads back to itself"),
         (chain("counter name gone accept"), 0, "the chain names a counter that is not there"),
         (chain("ip saddr vmap @gone"), 0, "the chain names a map or set that is not there"),
+        (chain("ct state != new,related accept"), 3, "several states after != stand in braces"),
+        (chain("iifname \"\\*\" accept"), 3, "this is no interface name"),
         (chain("reject"), 3, "expected the rest of the field's name"),
         (
             table("map m { typeof ip daddr : verdict; elements = { 10.0.0.0/8 : drop }; }"),

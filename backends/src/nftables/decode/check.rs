@@ -49,14 +49,17 @@ fn check_names(ruleset: &Ruleset, chain: &str, statement: &Statement) -> Result<
     }
 }
 
-/// nft compares types, not fields: a map of source addresses serves destinations of the same family too.
+/// nft compares types, not fields: a map of source addresses serves destinations of the same family
+/// too, and ports are ports.
 fn same_type(declared: Field, used: Field) -> bool {
-    let address = |field| match field {
+    let shared = |field| match field {
         Field::SourceV4 | Field::DestinationV4 => Some(4),
         Field::SourceV6 | Field::DestinationV6 => Some(6),
+        Field::Port(_) => Some(16),
         _ => None,
     };
-    declared == used || (address(declared).is_some() && address(declared) == address(used))
+    let whole = |field| if let Field::Mark(_) = field { Field::Mark(u32::MAX) } else { field };
+    whole(declared) == whole(used) || (shared(declared).is_some() && shared(declared) == shared(used))
 }
 
 /// How deep a packet gets from each chain.

@@ -1,5 +1,7 @@
 //! Reads an nftables file back: the bytes of the artifact, as `nft -f` would load them into an empty table.
 //!
+//! [`decode_listing`] does the same for what the kernel holds.
+//!
 //! In: bytes. Out: a [`Ruleset`], or the first line that is not understood. Written from nft(8), not from the
 //! emitter: it knows the part of the language that egress rulesets need and refuses everything else by name, because
 //! a guess would make every proof about the file worthless. Takes time linear in the text (sorting apart).
@@ -7,18 +9,22 @@
 mod check;
 mod commands;
 mod lexer;
+mod listing;
+mod names;
 mod reader;
 mod rule;
 mod values;
 
 use super::model::Ruleset;
+use std::fmt;
+
+pub use listing::{Listing, decode_listing};
 
 /// The only table that a file may touch, without its family.
 pub const TABLE: &str = "egressc";
 
 /// Why a file is not understood.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {reason}: `{text}`")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError {
     /// The line, counted from 1; 0 when it is about the file as a whole.
     pub line: u32,
@@ -26,6 +32,17 @@ pub struct DecodeError {
     pub text: String,
     /// Why, in lower case without a full stop.
     pub reason: String,
+}
+
+impl std::error::Error for DecodeError {}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        write!(f, "{}: `{}`", self.reason, self.text)
+    }
 }
 
 impl DecodeError {

@@ -36,6 +36,12 @@ impl<'t> Reader<'t> {
         Self { tokens: self.tokens, at: self.at.saturating_sub(1) }.wrong(reason)
     }
 
+    /// Whether the token before the next one closes a list.
+    pub(super) fn follows_brace(&self) -> bool {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        before.is_some_and(|token| token.kind == Kind::Mark("}"))
+    }
+
     /// Takes this keyword if it is next.
     pub(super) fn eat(&mut self, word: &str) -> bool {
         let found = self.peek() == Some(Kind::Word(word));

@@ -15,18 +15,33 @@ pub(super) fn rule(reader: &mut Reader<'_>) -> Result<Rule, DecodeError> {
             reader.expect_end()?;
             break;
         }
-        if let Some(Statement::Verdict(_) | Statement::VerdictMap { .. }) = rule.statements.last() {
-            return Err(reader.wrong("nothing may follow a verdict"));
-        }
         let place = *reader;
-        let statement = statement(reader)?;
-        let after_limit = rule.statements.contains(&Statement::Limit);
-        if after_limit && !matches!(statement, Statement::Log(_) | Statement::Counter(None)) {
-            return Err(place.wrong("this would depend on a rate; only a log may follow a limit"));
+        if ends(&rule.statements) {
+            return Err(place.wrong(AFTER_VERDICT));
         }
+        let statement = statement(reader)?;
+        fits_after(&rule.statements, &statement).map_err(|reason| place.wrong(reason))?;
         rule.statements.push(statement);
     }
     if rule.statements.is_empty() { Err(reader.wrong("expected a rule")) } else { Ok(rule) }
+}
+
+const AFTER_VERDICT: &str = "nothing may follow a verdict";
+
+fn ends(statements: &[Statement]) -> bool {
+    matches!(statements.last(), Some(Statement::Verdict(_) | Statement::VerdictMap { .. }))
+}
+
+/// Whether a rule may go on with this statement; else why not.
+pub(super) fn fits_after(statements: &[Statement], next: &Statement) -> Result<(), &'static str> {
+    if ends(statements) {
+        return Err(AFTER_VERDICT);
+    }
+    let after_limit = statements.contains(&Statement::Limit);
+    if after_limit && !matches!(next, Statement::Log(_) | Statement::Counter(None)) {
+        return Err("this would depend on a rate; only a log may follow a limit");
+    }
+    Ok(())
 }
 
 /// A verdict, as at the end of a rule or in an element of a map.
@@ -54,7 +69,16 @@ pub(super) fn field(reader: &mut Reader<'_>) -> Result<Field, DecodeError> {
         return Ok(field);
     }
     let part = reader.word("the rest of the field's name")?;
-    Ok(match (group, part) {
+    if (group, part) == ("fib", "daddr") {
+        reader.expect("type")?;
+        return Ok(Field::DestinationType);
+    }
+    field_of(group, part).ok_or_else(|| reader.wrong_before("this field is not understood"))
+}
+
+/// A field by the two words that nft has for it.
+pub(super) fn field_of(group: &str, part: &str) -> Option<Field> {
+    Some(match (group, part) {
         ("meta", "priority") => Field::Priority,
         ("ip", "saddr") => Field::SourceV4,
         ("ip", "daddr") => Field::DestinationV4,
@@ -75,11 +99,7 @@ pub(super) fn field(reader: &mut Reader<'_>) -> Result<Field, DecodeError> {
         ("ct", "state") => Field::State,
         ("ct", "direction") => Field::Direction,
         ("ct", "mark") => Field::Mark(u32::MAX),
-        ("fib", "daddr") => {
-            reader.expect("type")?;
-            Field::DestinationType
-        }
-        _ => return Err(reader.wrong_before("this field is not understood")),
+        _ => return None,
     })
 }
 
@@ -148,6 +168,11 @@ fn comparison(reader: &mut Reader<'_>, field: Field) -> Result<Statement, Decode
     let values = values::values(reader, field)?;
     if matches!(values, Values::Bits(_)) && equals {
         return Err(place.wrong("a state is compared without =="));
+    }
+    // Without braces nft compares with all the bits at once, and no packet has two of them.
+    let several = matches!(values, Values::Bits(bits) if bits.count_ones() > 1);
+    if negated && several && !reader.follows_brace() {
+        return Err(place.wrong("several states after != stand in braces"));
     }
     Ok(Statement::Match(Match { field, negated, values }))
 }

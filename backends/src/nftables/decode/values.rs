@@ -1,6 +1,7 @@
 //! Values on the right side of comparisons and in the elements of sets and maps.
 
 use super::DecodeError;
+use super::names;
 use super::reader::{Reader, number};
 use crate::nftables::model::{Field, Values};
 use std::collections::BTreeSet;
@@ -63,14 +64,8 @@ fn bits(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
     let mut bits = 0;
     let braces = reader.eat_mark("{");
     loop {
-        bits |= match reader.word("a connection state")? {
-            "invalid" => 1,
-            "established" => 2,
-            "related" => 4,
-            "new" => 8,
-            "untracked" => 64,
-            _ => return Err(reader.wrong_before("this is no connection state")),
-        };
+        let word = reader.word("a connection state")?;
+        bits |= state(word).ok_or_else(|| reader.wrong_before("this is no connection state"))?;
         if !reader.eat_mark(",") {
             break;
         }
@@ -79,6 +74,18 @@ fn bits(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
         reader.expect_mark("}")?;
     }
     Ok(Values::Bits(bits))
+}
+
+/// A connection's state, as the kernel's bit.
+pub(super) fn state(word: &str) -> Option<u128> {
+    Some(match word {
+        "invalid" => 1,
+        "established" => 2,
+        "related" => 4,
+        "new" => 8,
+        "untracked" => 64,
+        _ => return None,
+    })
 }
 
 fn names(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
@@ -91,23 +98,30 @@ fn names(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
 
 fn name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
     let word = reader.text().or_else(|_| reader.word("an interface name"))?;
-    let fits = !word.is_empty() && word.len() < 16 && !word.trim_end_matches('*').contains('*');
-    let one_star = !word.ends_with("**") && word != "*";
-    if fits && one_star { Ok(word.to_owned()) } else { Err(reader.wrong_before("this is no interface name")) }
+    if is_interface(word) { Ok(word.to_owned()) } else { Err(reader.wrong_before("this is no interface name")) }
 }
 
-fn range_of(word: &str, field: Field) -> Parsed<(u128, u128)> {
+/// Whether a word names an interface, or with a final `*` the beginning of some. nft writes a star itself as `\\*`.
+pub(super) fn is_interface(word: &str) -> bool {
+    let fits = !word.is_empty() && word.len() < 16 && !word.trim_end_matches('*').contains(['*', '\\']);
+    fits && !word.ends_with("**") && word != "*"
+}
+
+/// The values that a word stands for.
+pub(super) fn range_of(word: &str, field: Field) -> Parsed<(u128, u128)> {
     match field {
         Field::SourceV4 | Field::DestinationV4 => addresses(word, 32, v4),
         Field::SourceV6 | Field::DestinationV6 => addresses(word, 128, v6),
         Field::Port(_) => numbers(word, u16::MAX.into(), |_| None),
-        Field::HopLimit | Field::IcmpCode(_) => numbers(word, u8::MAX.into(), |_| None),
-        Field::IcmpType(58) => numbers(word, u8::MAX.into(), icmpv6_type),
-        Field::IcmpType(_) => numbers(word, u8::MAX.into(), icmp_type),
-        Field::Protocol => numbers(word, u8::MAX.into(), protocol),
-        Field::Family => numbers(word, u8::MAX.into(), family),
-        Field::Direction => numbers(word, 1, direction),
-        Field::DestinationType => numbers(word, 11, address_type),
+        Field::HopLimit => numbers(word, u8::MAX.into(), |_| None),
+        Field::IcmpCode(58) => numbers(word, u8::MAX.into(), names::icmpv6_code),
+        Field::IcmpCode(_) => numbers(word, u8::MAX.into(), names::icmp_code),
+        Field::IcmpType(58) => numbers(word, u8::MAX.into(), names::icmpv6_type),
+        Field::IcmpType(_) => numbers(word, u8::MAX.into(), names::icmp_type),
+        Field::Protocol => numbers(word, u8::MAX.into(), names::protocol),
+        Field::Family => numbers(word, u8::MAX.into(), names::family),
+        Field::Direction => numbers(word, 1, names::direction),
+        Field::DestinationType => numbers(word, 11, names::address_type),
         Field::Mark(_) => numbers(word, u32::MAX, |_| None),
         Field::Priority => handle(word).map(|value| (value, value)).ok_or_else(|| "this is no priority".into()),
         Field::State | Field::Input | Field::Output => Err("a value of this field is not understood".into()),
@@ -129,8 +143,13 @@ fn addresses(word: &str, width: u32, parse: fn(&str) -> Option<u128>) -> Parsed<
     if start <= end { Ok((start, end)) } else { Err("the range is reversed".into()) }
 }
 
-/// A traffic control handle: two halves in hex.
+/// A traffic control handle: two halves in hex, or the names that nft gives to the first and the last.
 fn handle(word: &str) -> Option<u128> {
+    match word {
+        "none" => return Some(0),
+        "root" => return Some(u32::MAX.into()),
+        _ => {}
+    }
     let (major, minor) = word.split_once(':')?;
     let half = |half: &str| if half.starts_with('+') { None } else { u16::from_str_radix(half, 16).ok() };
     Some(u128::from(half(major)?) << 16 | u128::from(half(minor)?))
@@ -153,72 +172,4 @@ fn numbers(word: &str, max: u32, named: fn(&str) -> Option<u32>) -> Parsed<(u128
     };
     let (start, end) = range.ok_or_else(|| "this is no value of the field".to_owned())?;
     if start <= end { Ok((start.into(), end.into())) } else { Err("the range is reversed".into()) }
-}
-
-fn protocol(name: &str) -> Option<u32> {
-    Some(match name {
-        "icmp" => 1,
-        "igmp" => 2,
-        "tcp" => 6,
-        "udp" => 17,
-        "gre" => 47,
-        "esp" => 50,
-        "ah" => 51,
-        "ipv6-icmp" | "icmpv6" => 58,
-        "sctp" => 132,
-        _ => return None,
-    })
-}
-
-fn family(name: &str) -> Option<u32> {
-    Some(match name {
-        "ipv4" => 2,
-        "ipv6" => 10,
-        _ => return None,
-    })
-}
-
-fn direction(name: &str) -> Option<u32> {
-    Some(match name {
-        "original" => 0,
-        "reply" => 1,
-        _ => return None,
-    })
-}
-
-fn address_type(name: &str) -> Option<u32> {
-    Some(match name {
-        "unicast" => 1,
-        "local" => 2,
-        "broadcast" => 3,
-        "anycast" => 4,
-        "multicast" => 5,
-        _ => return None,
-    })
-}
-
-fn icmp_type(name: &str) -> Option<u32> {
-    Some(match name {
-        "echo-reply" => 0,
-        "destination-unreachable" => 3,
-        "echo-request" => 8,
-        "time-exceeded" => 11,
-        _ => return None,
-    })
-}
-
-fn icmpv6_type(name: &str) -> Option<u32> {
-    Some(match name {
-        "destination-unreachable" => 1,
-        "packet-too-big" => 2,
-        "time-exceeded" => 3,
-        "echo-request" => 128,
-        "echo-reply" => 129,
-        "nd-router-solicit" => 133,
-        "nd-router-advert" => 134,
-        "nd-neighbor-solicit" => 135,
-        "nd-neighbor-advert" => 136,
-        "nd-redirect" => 137,
-        _ => return None,
-    })
 }

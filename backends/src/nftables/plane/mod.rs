@@ -11,6 +11,7 @@ mod cuts;
 mod exempt;
 mod interfaces;
 mod ports;
+mod regions;
 mod residue;
 mod senders;
 mod values;
@@ -25,8 +26,9 @@ use egress_ir::{
 use interfaces::Interface;
 use ports::{ANY, Algebra, NONE};
 use residue::{Residue, Setting};
+use rustc_hash::FxHashMap;
 use senders::{Group, Population, bits};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use walk::{Walk, unclear};
 
@@ -170,7 +172,7 @@ impl Plane for RulesetPlane<'_> {
         }
         let source = Some(bits(group.address));
         let mut walk = Walk::new(residue, source);
-        let mut lists: HashMap<u32, ListId> = HashMap::new();
+        let mut lists: FxHashMap<u32, ListId> = FxHashMap::default();
         let mut pieces: Vec<Piece> = Vec::new();
         for (start, end) in cuts::segments(residue, source) {
             let passing = walk.passing((start, end), ANY)?;

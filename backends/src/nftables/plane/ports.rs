@@ -3,7 +3,7 @@
 //! In: port sets. Out: numbers, which are equal exactly if the sets are.
 
 use egress_ir::PortSet;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The number of the set without ports.
 pub(super) const NONE: u32 = 0;
@@ -14,13 +14,13 @@ pub(super) const ANY: u32 = 1;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ports {
     sets: Vec<PortSet>,
-    known: HashMap<PortSet, u32>,
+    known: FxHashMap<PortSet, u32>,
 }
 
 impl Ports {
     /// The empty set and the full one.
     pub(super) fn new() -> Self {
-        let mut ports = Self { sets: Vec::new(), known: HashMap::new() };
+        let mut ports = Self { sets: Vec::new(), known: FxHashMap::default() };
         ports.number(PortSet::empty());
         ports.number(PortSet::any());
         ports
@@ -40,16 +40,16 @@ impl Ports {
 pub(super) struct Algebra<'p> {
     base: &'p Ports,
     own: Vec<PortSet>,
-    known: HashMap<PortSet, u32>,
-    parted: HashMap<(u32, u32), (u32, u32)>,
-    joined: HashMap<(u32, u32), u32>,
+    known: FxHashMap<PortSet, u32>,
+    parted: FxHashMap<(u32, u32), (u32, u32)>,
+    joined: FxHashMap<(u32, u32), u32>,
     nothing: PortSet,
 }
 
 impl<'p> Algebra<'p> {
     pub(super) fn over(base: &'p Ports) -> Self {
-        let (parted, joined) = (HashMap::new(), HashMap::new());
-        Self { base, own: Vec::new(), known: HashMap::new(), parted, joined, nothing: PortSet::empty() }
+        let (parted, joined) = (FxHashMap::default(), FxHashMap::default());
+        Self { base, own: Vec::new(), known: FxHashMap::default(), parted, joined, nothing: PortSet::empty() }
     }
 
     /// The set of a number of the base or of this value.

@@ -243,6 +243,11 @@ impl Filling<'_> {
             }
         }
         destinations.sort_unstable_by_key(|hit: &Hit| hit.start);
+        destinations.dedup_by(|hit, before| {
+            let goes_on = before.go == hit.go && before.end.checked_add(1) == Some(hit.start);
+            before.end = if goes_on { hit.end } else { before.end };
+            goes_on
+        });
         match register {
             Some(register) => Step::ByRegister(register, registers),
             None if !sources.is_empty() => Step::BySource(sources),

@@ -5,20 +5,12 @@
 //! the destination must have one answer for the whole segment: that is what shows that the segments are right.
 
 use super::ports::{Algebra, NONE};
+use super::regions::{Region, Regions};
 use super::residue::{Go, Hit, Residue, Step};
-use super::values::Register;
 use egress_ir::{RangeSet, Unclear};
 
 /// The kernel's `NFT_JUMP_STACK_SIZE`.
 const DEEPEST: usize = 16;
-
-/// Packets that have gone the same way: their ports, and what rules have set.
-#[derive(Clone, Copy, Debug)]
-struct Region {
-    ports: u32,
-    mark: u32,
-    priority: u32,
-}
 
 /// A walk from one sender.
 pub(super) struct Walk<'r> {
@@ -28,45 +20,52 @@ pub(super) struct Walk<'r> {
     pub(super) algebra: Algebra<'r>,
     segment: (u128, u128),
     /// What the present base chain has accepted.
-    accepted: Vec<Region>,
+    accepted: Regions,
 }
 
 impl<'r> Walk<'r> {
     pub(super) fn new(residue: &'r Residue, source: Option<u128>) -> Self {
         let algebra = Algebra::over(&residue.ports);
-        Self { residue, source, algebra, segment: (0, 0), accepted: Vec::new() }
+        Self { residue, source, algebra, segment: (0, 0), accepted: Regions::default() }
     }
 
     /// Those of the ports that pass to every destination of the segment; the others are dropped there.
     pub(super) fn passing(&mut self, segment: (u128, u128), ports: u32) -> Result<u32, Unclear> {
         self.segment = segment;
-        let mut regions = vec![Region { ports, mark: 0, priority: 0 }];
+        let mut regions = Regions::from(Region { ports, mark: 0, priority: 0 });
         for &(chain, drops) in &self.residue.bases {
             let fallen = self.chain(chain, regions, 0)?;
             regions = std::mem::take(&mut self.accepted);
             if !drops {
-                self.merge(&mut regions, fallen);
+                regions.add(fallen, &mut self.algebra);
             }
         }
-        Ok(regions.into_iter().fold(NONE, |all, region| self.algebra.join(all, region.ports)))
+        Ok(regions.iter().fold(NONE, |all, region| self.algebra.join(all, region.ports)))
     }
 
     /// Takes packets through a chain; gives back those that return from it.
-    fn chain(&mut self, chain: usize, mut regions: Vec<Region>, depth: usize) -> Result<Vec<Region>, Unclear> {
+    fn chain(&mut self, chain: usize, mut regions: Regions, depth: usize) -> Result<Regions, Unclear> {
         if depth > DEEPEST {
             return Err(unclear("chains are nested deeper than the kernel takes"));
         }
-        let mut returned = Vec::new();
+        let mut returned = Regions::default();
         for rule in self.residue.chains.get(chain).map_or(&[][..], |chain| &chain.rules) {
             if regions.is_empty() {
                 break;
             }
-            self.rule(rule, &mut regions, &mut returned, depth)?;
+            // Most rules are about other destinations, so that this is asked first and once more.
+            let misses = match rule.first() {
+                Some(Step::Destination(set)) => !self.destination_is_in(set)?,
+                _ => false,
+            };
+            if !misses {
+                self.rule(rule, &mut regions, &mut returned, depth)?;
+            }
         }
         if returned.is_empty() {
             return Ok(regions);
         }
-        self.merge(&mut returned, regions);
+        returned.add(regions, &mut self.algebra);
         Ok(returned)
     }
 
@@ -74,11 +73,11 @@ impl<'r> Walk<'r> {
     fn rule(
         &mut self,
         rule: &'r [Step],
-        regions: &mut Vec<Region>,
-        returned: &mut Vec<Region>,
+        regions: &mut Regions,
+        returned: &mut Regions,
         depth: usize,
     ) -> Result<(), Unclear> {
-        let mut rest = Vec::new();
+        let mut rest = Regions::default();
         for step in rule {
             if regions.is_empty() {
                 break;
@@ -87,7 +86,7 @@ impl<'r> Walk<'r> {
                 Step::Source(set) => match self.source {
                     Some(source) => set.contains(source),
                     None => {
-                        regions.clear();
+                        *regions = Regions::default();
                         true
                     }
                 },
@@ -97,18 +96,18 @@ impl<'r> Walk<'r> {
                     true
                 }
                 Step::Holds(register, set) => {
-                    let (meeting, failing) =
-                        std::mem::take(regions).into_iter().partition(|region| set.contains(region.value(*register)));
-                    *regions = meeting;
-                    self.merge(&mut rest, failing);
+                    for region in std::mem::take(regions).iter() {
+                        let side = if set.contains(region.value(*register)) { &mut *regions } else { &mut rest };
+                        side.add_one(*region, &mut self.algebra);
+                    }
                     true
                 }
                 Step::Mark { and, or } => {
-                    regions.iter_mut().for_each(|region| region.mark = region.mark & and | or);
+                    self.change(regions, |region| region.mark = region.mark & and | or);
                     true
                 }
                 Step::Priority(priority) => {
-                    regions.iter_mut().for_each(|region| region.priority = *priority);
+                    self.change(regions, |region| region.priority = *priority);
                     true
                 }
                 Step::Unclear(reason) => return Err(unclear(reason.clone())),
@@ -122,7 +121,7 @@ impl<'r> Walk<'r> {
             }
         }
         if !rest.is_empty() {
-            self.merge(regions, rest);
+            regions.add(rest, &mut self.algebra);
         }
         Ok(())
     }
@@ -131,9 +130,9 @@ impl<'r> Walk<'r> {
     fn end(
         &mut self,
         step: &'r Step,
-        regions: &mut Vec<Region>,
-        rest: &mut Vec<Region>,
-        returned: &mut Vec<Region>,
+        regions: &mut Regions,
+        rest: &mut Regions,
+        returned: &mut Regions,
         depth: usize,
     ) -> Result<(), Unclear> {
         match step {
@@ -142,7 +141,7 @@ impl<'r> Walk<'r> {
                 Some(Some(hit)) => self.go(hit.go, regions, returned, depth),
                 Some(None) => Ok(()),
                 None => {
-                    regions.clear();
+                    *regions = Regions::default();
                     Ok(())
                 }
             },
@@ -152,20 +151,20 @@ impl<'r> Walk<'r> {
             },
             Step::ByPorts(hits) => {
                 for (ports, go) in hits {
-                    let mut others = Vec::new();
+                    let mut others = Regions::default();
                     self.part(regions, *ports, &mut others);
                     self.go(*go, regions, returned, depth)?;
-                    self.merge(rest, std::mem::replace(regions, others));
+                    rest.add(std::mem::replace(regions, others), &mut self.algebra);
                 }
                 Ok(())
             }
             Step::ByRegister(register, hits) => {
-                for region in std::mem::take(regions) {
-                    let mut one = vec![region];
+                for region in std::mem::take(regions).iter() {
+                    let mut one = Regions::from(*region);
                     if let Some(hit) = find(hits, region.value(*register)) {
                         self.go(hit.go, &mut one, returned, depth)?;
                     }
-                    self.merge(rest, one);
+                    rest.add(one, &mut self.algebra);
                 }
                 Ok(())
             }
@@ -174,56 +173,36 @@ impl<'r> Walk<'r> {
     }
 
     /// Carries a verdict out; those that go on to the next rule are left in `regions`.
-    fn go(
-        &mut self,
-        go: Go,
-        regions: &mut Vec<Region>,
-        returned: &mut Vec<Region>,
-        depth: usize,
-    ) -> Result<(), Unclear> {
+    fn go(&mut self, go: Go, regions: &mut Regions, returned: &mut Regions, depth: usize) -> Result<(), Unclear> {
         match go {
-            Go::Accept => {
-                let mut accepted = std::mem::take(&mut self.accepted);
-                self.merge(&mut accepted, std::mem::take(regions));
-                self.accepted = accepted;
-            }
-            Go::Drop => regions.clear(),
-            Go::Return => self.merge(returned, std::mem::take(regions)),
+            Go::Accept => self.accepted.add(std::mem::take(regions), &mut self.algebra),
+            Go::Drop => *regions = Regions::default(),
+            Go::Return => returned.add(std::mem::take(regions), &mut self.algebra),
             Go::Continue => {}
             Go::Jump(chain) => *regions = self.chain(chain, std::mem::take(regions), depth + 1)?,
             Go::Goto(chain) => {
                 let fallen = self.chain(chain, std::mem::take(regions), depth + 1)?;
-                self.merge(returned, fallen);
+                returned.add(fallen, &mut self.algebra);
             }
         }
         Ok(())
     }
 
     /// Keeps those of the ports, and puts the others beside.
-    fn part(&mut self, regions: &mut Vec<Region>, ports: u32, others: &mut Vec<Region>) {
-        for region in std::mem::take(regions) {
+    fn part(&mut self, regions: &mut Regions, ports: u32, others: &mut Regions) {
+        for region in std::mem::take(regions).iter() {
             let (inside, outside) = self.algebra.part(region.ports, ports);
-            if inside != NONE {
-                regions.push(Region { ports: inside, ..region });
-            }
-            if outside != NONE {
-                self.merge(others, vec![Region { ports: outside, ..region }]);
-            }
+            regions.add_one(Region { ports: inside, ..*region }, &mut self.algebra);
+            others.add_one(Region { ports: outside, ..*region }, &mut self.algebra);
         }
     }
 
-    /// Adds packets to others; those with the same values are one region.
-    fn merge(&mut self, into: &mut Vec<Region>, regions: Vec<Region>) {
-        if into.is_empty() {
-            *into = regions;
-            return;
-        }
-        for region in regions {
-            let same = |other: &&mut Region| (other.mark, other.priority) == (region.mark, region.priority);
-            match into.iter_mut().find(same) {
-                Some(other) => other.ports = self.algebra.join(other.ports, region.ports),
-                None => into.push(region),
-            }
+    /// Changes what is set in every region.
+    fn change(&mut self, regions: &mut Regions, change: impl Fn(&mut Region)) {
+        for region in std::mem::take(regions).iter() {
+            let mut region = *region;
+            change(&mut region);
+            regions.add_one(region, &mut self.algebra);
         }
     }
 
@@ -243,15 +222,6 @@ impl<'r> Walk<'r> {
             Some(hit) if hit.start <= start && end <= hit.end => Ok(Some(hit.go)),
             Some(hit) if hit.start <= end => Err(divided()),
             _ => Ok(None),
-        }
-    }
-}
-
-impl Region {
-    fn value(&self, register: Register) -> u128 {
-        match register {
-            Register::Mark(mask) => (self.mark & mask).into(),
-            Register::Priority => self.priority.into(),
         }
     }
 }
