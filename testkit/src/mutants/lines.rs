@@ -3,9 +3,13 @@
 //! In: lines. Out: texts without some of them, or with a token that is off by one. Knows how addresses, prefixes, ranges
 //! and numbers are written, and nothing of any format.
 
-use super::Mutant;
+use super::{Mutant, spread};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
+
+/// How much of a line is shown, and how many words of one are changed: some lines hold thousands of addresses.
+const SHOWN: usize = 200;
+const WORDS: usize = 12;
 
 /// Gathers the mutants of one text.
 pub(super) struct Lines<'t> {
@@ -26,7 +30,10 @@ impl<'t> Lines<'t> {
     /// Notes the text with these lines in the place of others.
     pub(super) fn replace(&mut self, kind: &'static str, places: Range<usize>, by: &[&str]) {
         let old = self.lines.get(places.clone()).unwrap_or_default();
-        let shown = |lines: &[&str]| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ⏎ ");
+        let shown = |lines: &[&str]| {
+            let whole = lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ⏎ ");
+            whole.chars().take(SHOWN).collect::<String>()
+        };
         let what = format!("line {}: `{}` is `{}`", places.start + 1, shown(old), shown(by));
         let before = self.lines.iter().take(places.start);
         let after = self.lines.iter().skip(places.end);
@@ -59,7 +66,10 @@ impl<'t> Lines<'t> {
     /// Notes the text with each number, address, prefix and range of a line off by one.
     pub(super) fn nudge(&mut self, place: usize, separators: &[char]) {
         let line = self.at(place);
-        for part in tokens(line, separators) {
+        let words = tokens(line, separators)
+            .into_iter()
+            .filter(|part| line.get(part.clone()).is_some_and(|w| !near(w).is_empty()));
+        for part in spread(&words.collect::<Vec<_>>(), WORDS) {
             for (kind, by) in line.get(part.clone()).map(near).unwrap_or_default() {
                 self.splice(kind, place, part.clone(), &by);
             }

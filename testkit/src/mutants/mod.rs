@@ -12,7 +12,7 @@ mod sets;
 
 pub use cilium::cilium;
 pub use nftables::nftables;
-pub use programs::programs;
+pub use programs::{Change, programs};
 
 /// Something with one thing changed.
 #[derive(Clone, Debug)]
@@ -23,6 +23,15 @@ pub struct Mutant<T> {
     pub what: String,
     /// The changed thing.
     pub changed: T,
+}
+
+/// All of a short list, and of a longer one the first, the last and some between.
+fn spread<T: Clone>(all: &[T], most: usize) -> Vec<T> {
+    let last = all.len().saturating_sub(1);
+    match all.len() <= most {
+        true => all.to_vec(),
+        false => (0..most).filter_map(|place| all.get(place * last / (most - 1).max(1)).cloned()).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! In: the text of a file for `nft -f`, one statement a line, rules behind two tabs. Out: its mutants, of which some
 //! are no longer a file that nft would take.
 
-use super::Mutant;
 use super::lines::Lines;
+use super::{Mutant, spread};
 
 /// Words and what somebody might have written instead.
 const WORDS: [(&str, &str, &str); 20] = [
@@ -72,13 +72,13 @@ fn of_rule(lines: &mut Lines<'_>, place: usize) {
     }
 }
 
-/// Each element of a set or map gone.
+/// Each element of a set or map gone, and some of a long one.
 fn of_elements(lines: &mut Lines<'_>, place: usize) {
     let line = lines.at(place);
     // The elements of a map stand in the inner braces.
     let Some((start, end)) = line.rfind('{').zip(line.find('}')) else { return };
     let elements: Vec<&str> = line.get(start + 1..end).unwrap_or("").split(',').map(str::trim).collect();
-    for gone in 0..elements.len() {
+    for gone in spread(&(0..elements.len()).collect::<Vec<_>>(), 8) {
         let rest = elements.iter().enumerate().filter(|(other, _)| *other != gone).map(|(_, element)| *element);
         let rest = rest.collect::<Vec<&str>>().join(", ");
         lines.splice("drop-element", place, start + 1..end, &format!(" {rest} "));

@@ -6,50 +6,100 @@
 use super::Mutant;
 use super::sets::{addresses, hosts, ports, workloads};
 use egress_ir::{
-    Action, Arena, BlockId, BlockKind, DestinationSet, GatewayId, PortSet, Program, Rule, RuleId, WorkloadSet,
+    Action, AddressSet, Arena, BlockId, BlockKind, DestinationSet, GatewayId, PortSet, Program, Rule, RuleId,
+    WorkloadSet,
 };
 use std::collections::BTreeMap;
 
-/// Every mutant of a program.
+/// One thing to break in a program; a value of its own, because programs may be large and their mutants many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The rule is gone.
+    WithoutRule(RuleId),
+    /// The rule is another one.
+    Rule(RuleId, Rule),
+    /// The rule matches other destinations.
+    Destinations(RuleId, DestinationSet),
+    /// The rule matches other ports.
+    Ports(RuleId, PortSet),
+    /// The block is gone with its rules.
+    WithoutBlock(BlockId),
+    /// A policy is a guardrail, without its allows, or a guardrail is a policy.
+    OtherKind(BlockId),
+    /// An enforced block is in audit mode, or the other way about.
+    OtherMode(BlockId),
+    /// The block speaks about other workloads.
+    Workloads(BlockId, WorkloadSet),
+    /// Other addresses are inside.
+    Inside(AddressSet),
+}
+
+impl Change {
+    /// The program with this change, which must be one of [`programs`] for it.
+    #[must_use]
+    pub fn apply(&self, program: &Program) -> Program {
+        match self {
+            Self::WithoutRule(id) => keep(program, |_| true, |rule| rule != *id),
+            Self::Rule(id, rule) => with_rule(program, *id, *rule),
+            Self::Destinations(id, set) => with_destinations(program, *id, set.clone()),
+            Self::Ports(id, set) => with_ports(program, *id, set.clone()),
+            Self::WithoutBlock(id) => keep(program, |block| block != *id, |_| true),
+            Self::OtherKind(id) => of_other_kind(program, *id),
+            Self::OtherMode(id) => {
+                let mut changed = program.clone();
+                changed.blocks.get_mut(*id).into_iter().for_each(|block| block.audit = !block.audit);
+                changed
+            }
+            Self::Workloads(id, set) => with_workloads(program, *id, set.clone()),
+            Self::Inside(set) => {
+                let mut changed = program.clone();
+                changed.cluster.inside = set.clone();
+                changed
+            }
+        }
+    }
+}
+
+/// Every mutant of a program. Of long lists of addresses some are broken, spread over the whole list.
 #[must_use]
-pub fn programs(program: &Program) -> Vec<Mutant<Program>> {
+pub fn programs(program: &Program) -> Vec<Mutant<Change>> {
     let mut mutants = Mutants { program, found: Vec::new() };
     program.rules.ids().for_each(|rule| mutants.of_rule(rule));
     program.blocks.ids().for_each(|block| mutants.of_block(block));
-    mutants.of_cluster();
+    let inside = &program.cluster.inside;
+    for (kind, what, set) in addresses(inside).into_iter().filter(|(.., set)| set != inside) {
+        mutants.add(kind, format!("what is inside: {what}"), Change::Inside(set));
+    }
     mutants.found
 }
 
 struct Mutants<'p> {
     program: &'p Program,
-    found: Vec<Mutant<Program>>,
+    found: Vec<Mutant<Change>>,
 }
 
 impl Mutants<'_> {
-    /// Notes a mutant, unless nothing has changed: what is widened may have been there already.
-    fn add(&mut self, kind: &'static str, what: String, changed: Program) {
-        if changed == *self.program {
-            return;
-        }
+    fn add(&mut self, kind: &'static str, what: String, changed: Change) {
         self.found.push(Mutant { kind, what, changed });
     }
 
     fn of_rule(&mut self, id: RuleId) {
         let (program, rule) = (self.program, *self.program.rules.at(id));
         let name = program.rule_name(id);
-        self.add("drop-rule", format!("{name} is gone"), keep(program, |_| true, |r| r != id));
+        self.add("drop-rule", format!("{name} is gone"), Change::WithoutRule(id));
         self.of_action(id, rule, name);
         let DestinationSet { addresses: old, hosts: names } = program.destination_sets.at(rule.destinations);
-        for (kind, what, set) in addresses(old) {
+        for (kind, what, set) in addresses(old).into_iter().filter(|(.., set)| set != old) {
             let destinations = DestinationSet { addresses: set, hosts: names.clone() };
-            self.add(kind, format!("{name}: {what}"), with_destinations(program, id, destinations));
+            self.add(kind, format!("{name}: {what}"), Change::Destinations(id, destinations));
         }
-        for (kind, what, set) in hosts(names) {
+        for (kind, what, set) in hosts(names).into_iter().filter(|(.., set)| set != names) {
             let destinations = DestinationSet { addresses: old.clone(), hosts: set };
-            self.add(kind, format!("{name}: {what}"), with_destinations(program, id, destinations));
+            self.add(kind, format!("{name}: {what}"), Change::Destinations(id, destinations));
         }
-        for (kind, what, set) in ports(program.port_sets.at(rule.ports)) {
-            self.add(kind, format!("{name}: {what}"), with_ports(program, id, set));
+        let old = program.port_sets.at(rule.ports);
+        for (kind, what, set) in ports(old).into_iter().filter(|(.., set)| set != old) {
+            self.add(kind, format!("{name}: {what}"), Change::Ports(id, set));
         }
     }
 
@@ -60,11 +110,11 @@ impl Mutants<'_> {
         match rule.action {
             Action::Allow => {
                 let deny = Rule { action: Action::Deny, gateway: None, ..rule };
-                self.add("swap-action", format!("{name} denies"), with_rule(program, id, deny));
+                self.add("swap-action", format!("{name} denies"), Change::Rule(id, deny));
             }
             Action::Deny if !guardrail => {
                 let allow = Rule { action: Action::Allow, ..rule };
-                self.add("swap-action", format!("{name} allows"), with_rule(program, id, allow));
+                self.add("swap-action", format!("{name} allows"), Change::Rule(id, allow));
             }
             Action::Deny => {}
         }
@@ -72,8 +122,8 @@ impl Mutants<'_> {
             let others = program.gateways.ids().map(Some).chain([None]).filter(|&other| other != rule.gateway);
             for gateway in others.collect::<Vec<Option<GatewayId>>>() {
                 let what = gateway.map_or("no gateway", |other| &program.gateways.at(other).name);
-                let changed = with_rule(program, id, Rule { gateway, ..rule });
-                self.add("wrong-gateway", format!("{name} goes through {what}"), changed);
+                let what = format!("{name} goes through {what}");
+                self.add("wrong-gateway", what, Change::Rule(id, Rule { gateway, ..rule }));
             }
         }
     }
@@ -81,35 +131,29 @@ impl Mutants<'_> {
     fn of_block(&mut self, id: BlockId) {
         let (program, block) = (self.program, self.program.blocks.at(id));
         let name = &block.name;
-        self.add("drop-block", format!("{name} is gone"), keep(program, |b| b != id, |_| true));
-        let kind = match block.kind {
-            BlockKind::Policy => BlockKind::Guardrail,
-            BlockKind::Guardrail => BlockKind::Policy,
-        };
-        // A guardrail holds denies only.
-        let stays = |rule: RuleId| {
-            let rule = program.rules.at(rule);
-            rule.block != id || kind == BlockKind::Policy || rule.action == Action::Deny
-        };
-        let mut swapped = keep(program, |_| true, stays);
-        swapped.blocks.get_mut(id).into_iter().for_each(|block| block.kind = kind);
-        self.add("swap-kind", format!("{name} is a {kind:?}").to_lowercase(), swapped);
-        let mut audited = program.clone();
-        audited.blocks.get_mut(id).into_iter().for_each(|block| block.audit = !block.audit);
-        self.add("swap-mode", format!("{name} is enforced: {}", block.audit), audited);
-        for (kind, what, set) in workloads(program.workloads_of(block)) {
-            self.add(kind, format!("for of {name}: {what}"), with_workloads(program, id, set));
+        self.add("drop-block", format!("{name} is gone"), Change::WithoutBlock(id));
+        self.add("swap-kind", format!("{name} is of the other kind"), Change::OtherKind(id));
+        self.add("swap-mode", format!("{name} is enforced: {}", block.audit), Change::OtherMode(id));
+        let old = program.workloads_of(block);
+        for (kind, what, set) in workloads(old).into_iter().filter(|(.., set)| set != old) {
+            self.add(kind, format!("for of {name}: {what}"), Change::Workloads(id, set));
         }
     }
+}
 
-    fn of_cluster(&mut self) {
-        let inside = &self.program.cluster.inside;
-        for (kind, what, set) in addresses(inside) {
-            let mut changed = self.program.clone();
-            changed.cluster.inside = set;
-            self.add(kind, format!("what is inside: {what}"), changed);
-        }
-    }
+fn of_other_kind(program: &Program, id: BlockId) -> Program {
+    let kind = match program.blocks.at(id).kind {
+        BlockKind::Policy => BlockKind::Guardrail,
+        BlockKind::Guardrail => BlockKind::Policy,
+    };
+    // A guardrail holds denies only.
+    let stays = |rule: RuleId| {
+        let rule = program.rules.at(rule);
+        rule.block != id || kind == BlockKind::Policy || rule.action == Action::Deny
+    };
+    let mut changed = keep(program, |_| true, stays);
+    changed.blocks.get_mut(id).into_iter().for_each(|block| block.kind = kind);
+    changed
 }
 
 fn with_rule(program: &Program, id: RuleId, rule: Rule) -> Program {

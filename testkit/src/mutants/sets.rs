@@ -2,18 +2,22 @@
 //!
 //! In: a set. Out: other sets, each with the kind of change and what exactly it was.
 
+use super::spread;
 use egress_ir::{
     AddressSet, HostPattern, Operator, PodSelector, PortSet, Prefix, Requirement, Selector, WorkloadSet, protocol,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// How many prefixes and ranges of one set are broken.
+const MOST: usize = 8;
+
 type Changes<T> = Vec<(&'static str, String, T)>;
 
 /// Each prefix wider and narrower by one bit, each end of each range off by one, and each family as the other.
 pub(super) fn addresses(set: &AddressSet) -> Changes<AddressSet> {
     let mut changes = Vec::new();
-    for prefix in set.prefixes() {
+    for prefix in spread(&set.prefixes(), MOST) {
         let own = AddressSet::from_prefixes([prefix]);
         if let Some(length) = prefix.length().checked_sub(1) {
             let wider = Prefix::containing(prefix.address(), length);
@@ -26,7 +30,7 @@ pub(super) fn addresses(set: &AddressSet) -> Changes<AddressSet> {
             changes.push(("narrow-prefix", format!("{prefix} is {narrower}"), changed));
         }
     }
-    for (first, last) in set.ranges() {
+    for (first, last) in spread(&set.ranges().collect::<Vec<_>>(), MOST) {
         let of = |first, last| AddressSet::from_ranges([(first, last)]);
         let ends = [(before(first), true), (after(last), true), (Some(first), false), (Some(last), false)];
         for (address, is_added) in ends.into_iter().filter_map(|(address, added)| Some((address?, added))) {

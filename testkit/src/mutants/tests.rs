@@ -12,6 +12,7 @@ fn mutants_of_programs_hold_together() {
     for case in 0..cases(40) {
         let program = random_program(&mut Rng::new(seed(), case), &Shape::everything());
         for Mutant { kind, what, changed } in programs(&program) {
+            let changed = changed.apply(&program);
             assert!(changed != program, "{what}");
             for (id, block) in changed.blocks.iter() {
                 assert!(block.rules.iter().all(|&rule| changed.rules.at(rule).block == id), "{what}");

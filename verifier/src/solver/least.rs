@@ -15,6 +15,7 @@ pub fn solve(solver: &mut impl Solver, formula: &Formula) -> Solution {
         other => return other,
     };
     let (flags, numbers) = borders(formula);
+    let of_formula: BTreeSet<u32> = numbers.keys().map(|variable| variable.number).collect();
     let mut fixed = vec![formula.clone()];
     for flag in flags {
         let unset = Formula::Flag(flag).negated();
@@ -29,7 +30,9 @@ pub fn solve(solver: &mut impl Solver, formula: &Formula) -> Solution {
         let value = lowest(solver, &fixed, variable, &values, &mut assignment);
         fixed.push(Formula::Within(variable, Arc::from([(value, value)])));
     }
-    // The last answer may have come before later values were fixed.
+    // A solver may speak of what it has met in other formulas too, and of flags that are not set.
+    assignment.flags.retain(|_, set| *set);
+    assignment.numbers.retain(|number, _| of_formula.contains(number));
     match formula.holds(&assignment) {
         true => Solution::Satisfiable(assignment),
         false => Solution::Unknown("the least assignment does not satisfy the formula".to_owned()),

@@ -22,14 +22,16 @@ use workloads::Who;
 pub struct Limits {
     /// The most rules of one program.
     pub rules: usize,
+    /// The most ranges of addresses in the destinations of one program.
+    pub ranges: usize,
     /// How much work may go into one query.
     pub solver: answer::Limits,
 }
 
 impl Default for Limits {
-    /// As many rules as one query answers in well under a second.
+    /// As many as one query answers in about a second.
     fn default() -> Self {
-        Self { rules: 64, solver: answer::Limits::default() }
+        Self { rules: 64, ranges: 1_000, solver: answer::Limits::default() }
     }
 }
 
@@ -76,6 +78,10 @@ fn first_difference(
     if rules > limits.rules {
         return Ok(Answer::Unknown(format!("{rules} rules are more than {} for one query", limits.rules)));
     }
+    let ranges = ranges(before).max(ranges(after));
+    if ranges > limits.ranges {
+        return Ok(Answer::Unknown(format!("{ranges} ranges are more than {} for one query", limits.ranges)));
+    }
     let hosts = [before, after].into_iter().flat_map(|program| program.destination_sets.values());
     let vocabulary = Vocabulary::new(&hosts.flat_map(|set| set.hosts.iter().cloned()).collect());
     let mut solver = Z3::new(&limits.solver);
@@ -88,6 +94,10 @@ fn first_difference(
         }
     }
     Ok(Answer::Proved)
+}
+
+fn ranges(program: &Program) -> usize {
+    program.destination_sets.values().map(|set| set.addresses.v4.ranges().len() + set.addresses.v6.ranges().len()).sum()
 }
 
 /// Some possible flow passes in one program alone, or leaves through a gateway in one alone.

@@ -5,7 +5,7 @@
 use crate::diagrams::{Space, What, what};
 use crate::pods;
 use biodivine_lib_bdd::Bdd;
-use egress_ir::{AddressSet, Id, Outcome, Prefix, Program, RuleId};
+use egress_ir::{AddressSet, GatewayId, Outcome, Prefix, Program, Verdict, eval};
 use egress_verifier::{Answer, Block, Cache, Diff, Limits, Prover, diff, whole};
 use std::collections::BTreeMap;
 
@@ -26,17 +26,6 @@ pub(crate) struct Tally {
     pub(crate) whole: usize,
 }
 
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.pairs += other.pairs;
-        self.equal += other.equal;
-        self.spaces += other.spaces;
-        self.blocks += other.blocks;
-        self.pods += other.pods;
-        self.whole += other.whole;
-    }
-}
-
 /// Holds the three ways against each other; `asks_whole` says whether the programs are small enough for the third.
 pub(crate) fn agree(before: &Program, after: &Program, asks_whole: bool, context: &str) -> Tally {
     let mut prover = Prover::new(Limits::default(), Cache::default());
@@ -47,6 +36,9 @@ pub(crate) fn agree(before: &Program, after: &Program, asks_whole: bool, context
         Answer::Unknown(reason) => panic!("{context}: {reason}"),
     };
     assert_eq!(found.comparison.answer.is_proved(), blocks.is_empty(), "{context}: refuted without a block");
+    for block in blocks {
+        assert!(confirmed(before, after, &found, block), "{context}: eval does not confirm {block:?}");
+    }
     let mut tally = Tally { pairs: 1, blocks: blocks.len(), ..Tally::default() };
     tally.pods = pods::each_has_its_sender(before, after, &found.senders, context);
     let mut differ = false;
@@ -66,6 +58,21 @@ pub(crate) fn agree(before: &Program, after: &Program, asks_whole: bool, context
         tally.whole = whole_agrees(before, after, &found, blocks, context);
     }
     tally
+}
+
+/// Whether the evaluator decides a block's witness as the block says, before and after.
+fn confirmed(before: &Program, after: &Program, found: &Diff, block: &Block) -> bool {
+    let decided = |program: &Program| match eval(program, &block.witness).verdict {
+        Verdict::Inside | Verdict::Ungoverned => What::Passes(None),
+        Verdict::Allowed(gateway) => {
+            let own =
+                program.gateways.iter().map(|(id, gateway)| (id, gateway.clone())).collect::<BTreeMap<GatewayId, _>>();
+            what(Outcome::Passes(gateway), &own)
+        }
+        Verdict::Conflict(_) | Verdict::Denied => What::Dropped,
+    };
+    let said = (what(block.left, &found.gateways), what(block.right, &found.gateways));
+    said.0 != said.1 && (decided(before), decided(after)) == said
 }
 
 /// Whether the diagrams differ at all; that they differ in the blocks and nowhere else is asserted.
@@ -116,7 +123,7 @@ fn whole_agrees(before: &Program, after: &Program, found: &Diff, blocks: &[Block
             Answer::Refuted(flow) => {
                 let (address, port) = (AddressSet::from_prefixes([Prefix::host(flow.destination.address)]), flow.port);
                 let covers = |block: &&Block| block.addresses.overlaps(&address) && block.ports.contains(port);
-                assert!(of_sender.iter().any(|block| covers(&block)), "{context}: no block covers {flow}");
+                assert!(of_sender.iter().any(covers), "{context}: no block covers {flow}");
             }
             Answer::Unknown(reason) => panic!("{context}: {reason}"),
         }
@@ -126,19 +133,4 @@ fn whole_agrees(before: &Program, after: &Program, found: &Diff, blocks: &[Block
         whole::compare_everybody(before, after, &limits).unwrap_or_else(|fault| panic!("{context}: {fault}"));
     assert_eq!(everybody.is_proved(), blocks.is_empty(), "{context}: everybody: {everybody:?}");
     asked
-}
-
-/// A program with as many rules as the other, in the opposite order.
-pub(crate) fn reversed(program: &Program) -> Program {
-    let mut turned = program.clone();
-    let count = program.rules.len();
-    let other = |id: RuleId| RuleId::from_index(u32::try_from(count - 1 - id.index()).unwrap());
-    for (id, rule) in program.rules.iter() {
-        *turned.rules.get_mut(other(id)).unwrap() = *rule;
-    }
-    for id in program.blocks.ids().collect::<Vec<_>>() {
-        let block = turned.blocks.get_mut(id).unwrap();
-        block.rules = block.rules.iter().map(|&rule| other(rule)).collect();
-    }
-    turned
 }

@@ -7,7 +7,8 @@ use biodivine_lib_bdd::{Bdd, BddNode, BddPointer, BddVariable, BddVariableSet};
 use egress_ir::{
     Action, AddressSet, Block, BlockKind, Gateway, HostPattern, PortSet, Program, Rule, Workload, protocol,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What happens to a flow; gateways by what they are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +25,12 @@ pub(crate) struct Space {
     /// The patterns that programs name, and which of them a name of each kind matches.
     patterns: Vec<HostPattern>,
     kinds: Vec<Vec<bool>>,
+    /// Diagrams that were made before: the senders of a unit share their rules.
+    known: RefCell<HashMap<Question, Bdd>>,
 }
+
+/// What rules match.
+type Question = (AddressSet, BTreeSet<HostPattern>, PortSet);
 
 impl Space {
     pub(crate) fn new(v6: bool, programs: &[&Program]) -> Self {
@@ -33,7 +39,8 @@ impl Space {
         let patterns: Vec<HostPattern> = patterns.into_iter().collect();
         let kinds = kinds(&patterns);
         let count = usize::from(Self::bits(v6)) + 24 + kinds.len();
-        Self { v6, variables: BddVariableSet::new_anonymous(u16::try_from(count).unwrap()), patterns, kinds }
+        let variables = BddVariableSet::new_anonymous(u16::try_from(count).unwrap());
+        Self { v6, variables, patterns, kinds, known: RefCell::default() }
     }
 
     fn bits(v6: bool) -> u16 {
@@ -139,6 +146,11 @@ impl Space {
 
     fn matches(&self, program: &Program, rule: &Rule) -> Bdd {
         let set = program.destination_sets.at(rule.destinations);
+        let ports = program.port_sets.at(rule.ports);
+        let question = (set.addresses.clone(), set.hosts.clone(), ports.clone());
+        if let Some(known) = self.known.borrow().get(&question) {
+            return known.clone();
+        }
         let mut destinations = self.addresses(&set.addresses);
         for (kind, matched) in self.kinds.iter().enumerate() {
             let by_name = self.patterns.iter().zip(matched).any(|(pattern, hit)| *hit && set.hosts.contains(pattern));
@@ -146,7 +158,9 @@ impl Space {
                 destinations = destinations.or(&self.literal(self.name_bit(kind), true));
             }
         }
-        destinations.and(&self.ports(program.port_sets.at(rule.ports)))
+        let flows = destinations.and(&self.ports(ports));
+        self.known.borrow_mut().insert(question, flows.clone());
+        flows
     }
 
     fn protocol(&self, number: u8) -> Bdd {

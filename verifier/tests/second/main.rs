@@ -10,9 +10,9 @@
     clippy::indexing_slicing,
     reason = "helpers of tests fail by panicking, as tests do"
 )]
-#![expect(clippy::print_stdout, reason = "how much was checked is said where the test's output is asked for")]
 
 mod agree;
+mod cases;
 mod diagrams;
 mod pods;
 mod random;

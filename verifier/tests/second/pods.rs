@@ -10,11 +10,11 @@ use egress_testkit::seed::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most pods that are tried.
-const PODS: usize = 400;
+pub(crate) const PODS: usize = 400;
 
 /// Where in a pod a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum At {
+pub(crate) enum At {
     Namespace,
     Account,
     NamespaceLabel(String),
@@ -32,13 +32,19 @@ pub(crate) fn each_has_its_sender(before: &Program, after: &Program, senders: &[
     let is_pod = |sender: &&Sender| matches!(sender.workload, Workload::Pod(_));
     let known: BTreeSet<Vec<bool>> = senders.iter().filter(is_pod).map(|sender| of(&sender.workload)).collect();
     assert_eq!(known.len(), senders.iter().filter(is_pod).count(), "{context}: two senders are alike");
-    let mut values = BTreeMap::new();
-    sets.iter().for_each(|set| mention(set, &mut values));
-    let pods = pods(&values);
+    let pods = pods(&values(&sets, &[]));
     for pod in &pods {
         assert!(known.contains(&of(&Workload::Pod(pod.clone()))), "{context}: nobody is like {pod:?}");
     }
     pods.len()
+}
+
+/// The values that sets mention for each attribute, and these words.
+pub(crate) fn values(sets: &[&WorkloadSet], words: &[String]) -> BTreeMap<At, BTreeSet<String>> {
+    let mut values = BTreeMap::new();
+    sets.iter().for_each(|set| mention(set, &mut values));
+    values.values_mut().for_each(|known| known.extend(words.iter().cloned()));
+    values
 }
 
 fn mention(set: &WorkloadSet, values: &mut BTreeMap<At, BTreeSet<String>>) {
@@ -72,7 +78,7 @@ fn mention(set: &WorkloadSet, values: &mut BTreeMap<At, BTreeSet<String>>) {
 }
 
 /// All pods of these values, or a choice of them.
-fn pods(values: &BTreeMap<At, BTreeSet<String>>) -> Vec<Pod> {
+pub(crate) fn pods(values: &BTreeMap<At, BTreeSet<String>>) -> Vec<Pod> {
     let choices: Vec<(&At, Vec<Option<String>>)> = values
         .iter()
         .map(|(at, mentioned)| {

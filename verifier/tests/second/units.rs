@@ -1,40 +1,9 @@
-//! The units of `testdata/`, each against itself and against mutants of itself.
+//! The units of `testdata/` that have no errors.
 
-use crate::agree::{Tally, agree, reversed};
 use egress_compiler::{Input, MemoryFiles, Options, SourceText};
 use egress_ir::{Date, Program};
-use egress_testkit::mutants;
-use egress_testkit::seed::{Rng, seed};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// The most mutants of one unit: of each kind some, others by chance.
-const MUTANTS: usize = 25;
-
-#[test]
-fn diagrams_diff_and_whole_agree_on_every_unit() {
-    let mut tally = Tally::default();
-    for (name, program) in all() {
-        let small = program.rules.len() <= 64;
-        tally.add(agree(&program, &program, small, &name));
-        tally.add(agree(&program, &reversed(&program), false, &name));
-        let most = if small { MUTANTS } else { MUTANTS / 5 };
-        for mutant in some(mutants::programs(&program), most) {
-            tally.add(agree(&program, &mutant.changed, small, &format!("{name}: {}", mutant.what)));
-        }
-        println!("{name}: {tally:?}");
-    }
-    assert!(tally.pairs > 100 && tally.equal >= 20 && tally.blocks > 100, "{tally:?}");
-}
-
-/// At most so many mutants, chosen by the seed.
-fn some<T>(mut all: Vec<T>, most: usize) -> Vec<T> {
-    let mut rng = Rng::new(seed(), 77);
-    while all.len() > most {
-        all.swap_remove(rng.below(all.len()));
-    }
-    all
-}
 
 /// Each unit that has no errors.
 pub(crate) fn all() -> Vec<(String, Program)> {
