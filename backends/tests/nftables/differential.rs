@@ -24,12 +24,19 @@ fn emitted_files_mean_what_their_programs_mean() {
         let inventory = random_inventory(&mut rng, &program);
         check(&mut rng, &program, &inventory, setting, &format!("seed {seed} case {case}"), &mut seen);
     }
-    let judged: u64 = seen.iter().filter(|(kind, _)| !matches!(**kind, "audit" | "log")).map(|(_, count)| count).sum();
+    let judged: u64 = seen
+        .iter()
+        .filter(|(kind, _)| !matches!(**kind, "audit" | "log") && !kind.starts_with("form"))
+        .map(|(_, count)| count)
+        .sum();
     println!("{judged} flows of {cases} programs judged: {seen:?}");
     assert!(judged >= cases * FLOWS / 2, "hardly any flow was judged: {seen:?}");
     if cases >= 300 {
         for kind in ["inside", "ungoverned", "allowed", "denied", "audit", "log"] {
             assert!(seen.get(kind).is_some_and(|&count| count > 100), "too few flows of kind {kind}: {seen:?}");
+        }
+        for form in ["form: look-up", "form: shared look-up", "form: tree", "form: exact"] {
+            assert!(seen.get(form).is_some_and(|&count| count > 10), "too few files of {form}: {seen:?}");
         }
     }
 }
@@ -48,6 +55,9 @@ fn check(
     let artifact = emit(program, known, &options).unwrap_or_else(|errors| panic!("{at}: {errors:?}"));
     let text = String::from_utf8(artifact.bytes.clone()).unwrap();
     let ruleset = decode(&artifact.bytes).unwrap_or_else(|error| panic!("{at}: {error}\n{text}"));
+    for form in forms(&ruleset) {
+        *seen.entry(form).or_default() += 1;
+    }
     let sources = if setting.has_inventory { Sources::Inventory(inventory) } else { Sources::Addresses };
     for _ in 0..FLOWS {
         let flow = biased_flow(rng, program, sources);
@@ -70,6 +80,23 @@ fn check(
             *seen.entry(kind).or_default() += 1;
         }
     }
+}
+
+/// Which ways of finding a destination a file uses.
+fn forms(ruleset: &egress_backends::nftables::Ruleset) -> Vec<&'static str> {
+    let mut uses: BTreeMap<&str, u64> = BTreeMap::new();
+    for statement in ruleset.chains.values().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.statements) {
+        if let egress_backends::nftables::model::Statement::VerdictMap { map, .. } = statement {
+            *uses.entry(map).or_default() += 1;
+        }
+    }
+    let directories = || uses.iter().filter(|(map, _)| map.starts_with("d4_") || map.starts_with("d6_"));
+    let mut forms = Vec::new();
+    forms.extend(directories().next().map(|_| "form: look-up"));
+    forms.extend(directories().find(|(_, uses)| **uses > 1).map(|_| "form: shared look-up"));
+    forms.extend(ruleset.chains.keys().any(|name| name.starts_with('t')).then_some("form: tree"));
+    forms.extend(ruleset.chains.keys().any(|name| name.starts_with('e')).then_some("form: exact"));
+    forms
 }
 
 /// Some rule that decides counts and none that does not; the same for policies by default.

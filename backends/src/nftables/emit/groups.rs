@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 pub(super) struct Group {
     /// Rules by kind.
     pub(super) rules: BTreeMap<Kind, Vec<RuleId>>,
+    /// How many ranges they have, and how many classes.
+    ranges: usize,
+    classes: usize,
     /// Whether copies for each class would be too many.
     pub(super) is_shared: bool,
 }
@@ -32,9 +35,6 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in order.
-    pub(super) const ALL: [Self; 4] = [Self::LoggedDeny, Self::Deny, Self::LoggedAllow, Self::Allow];
-
     /// Whether rules of this kind deny.
     pub(super) fn denies(self) -> bool {
         matches!(self, Self::LoggedDeny | Self::Deny)
@@ -48,8 +48,10 @@ pub(super) struct Groups {
     of_block: BTreeMap<BlockId, usize>,
 }
 
-/// So many ranges more than needed may be written, so that a class has fewer tables to ask.
-const COPIES: usize = 16;
+/// So many ranges may be written once more for each one of the program, so that a class has fewer tables to ask.
+const COPIES: usize = 1;
+/// So many may be in any case.
+const FEW: usize = 256;
 
 impl Groups {
     /// Groups the enforced blocks.
@@ -69,7 +71,21 @@ impl Groups {
             groups.of_block.extend(blocks.iter().map(|block| (*block, groups.groups.len())));
             groups.groups.push(Group::new(program, &blocks, classes.len()));
         }
+        groups.share();
         groups
+    }
+
+    /// Copies the groups for each class as far as they may be, those first that cost least; the others are shared.
+    fn share(&mut self) {
+        let mut left = FEW + COPIES * self.groups.iter().map(|group| group.ranges).sum::<usize>();
+        let mut by_cost: Vec<&mut Group> = self.groups.iter_mut().collect();
+        by_cost.sort_by_key(|group| group.copies());
+        for group in by_cost {
+            match left.checked_sub(group.copies()) {
+                Some(rest) => left = rest,
+                None => group.is_shared = true,
+            }
+        }
     }
 
     /// The groups of a class's enforced blocks, sorted.
@@ -91,11 +107,25 @@ impl Group {
             rules.entry(kind(program, id)).or_default().push(id);
         }
         rules.values_mut().for_each(|rules| rules.sort_unstable());
-        Self { rules, is_shared: (classes - 1) * ranges > COPIES }
+        Self { rules, ranges, classes, is_shared: false }
+    }
+
+    /// How many ranges are written more than once when every class has its own copy.
+    fn copies(&self) -> usize {
+        self.classes.saturating_sub(1) * self.ranges
+    }
+
+    /// The rules of some kinds, sorted.
+    pub(super) fn of(&self, kinds: impl Fn(Kind) -> bool) -> Vec<RuleId> {
+        let mut rules: Vec<RuleId> =
+            self.rules.iter().filter(|(kind, _)| kinds(**kind)).flat_map(|(_, rules)| rules).copied().collect();
+        rules.sort_unstable();
+        rules
     }
 }
 
-fn kind(program: &Program, rule: RuleId) -> Kind {
+/// The kind of a rule.
+pub(super) fn kind(program: &Program, rule: RuleId) -> Kind {
     let rule = program.rules.at(rule);
     match (rule.action, rule.log) {
         (Action::Deny, true) => Kind::LoggedDeny,

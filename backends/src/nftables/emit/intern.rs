@@ -28,6 +28,11 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         number
     }
 
+    /// The number of a value that was given one.
+    pub(super) fn known(&self, value: &T) -> Option<usize> {
+        self.known.get(value).copied()
+    }
+
     /// The value of a number.
     pub(super) fn get(&self, number: usize) -> Option<&T> {
         self.values.get(number)

@@ -6,6 +6,8 @@
 mod check;
 mod groups;
 mod intern;
+mod levels;
+mod lookup;
 mod outcome;
 mod plan;
 mod ports;

@@ -3,12 +3,12 @@
 //! In: a program that passed the capability check, and the inventory. Out: [`Plan`]. Everything that is equal is
 //! there once: sources of one set of blocks share a policy, and equal tables and chains share a number.
 
-use super::groups::{Groups, Kind, destinations};
+use super::groups::{Groups, Kind, destinations, kind};
 use super::intern::Interner;
+use super::lookup::{Entry, Family, Held, Lookup};
 use super::outcome::{Governance, Outcome};
 use super::ports;
 use super::sources::Sources;
-use super::spread::Spread;
 use egress_ir::classes::PortCells;
 use egress_ir::classes::segments::{Keys, Segment, sweep};
 use egress_ir::{AddressSet, BlockId, DestinationSetId, Point, PortSet, Program, RangeSet, RuleId};
@@ -27,8 +27,12 @@ pub(super) struct Plan {
     pub(super) port_chains: Interner<Vec<(PortSet, usize)>>,
     /// Exact tables, from destinations to port chains; value `n + 1` is chain `n`.
     pub(super) exact: Interner<Table>,
-    /// Tables of rules of one kind.
-    pub(super) spreads: Vec<Spreads>,
+    /// What rules do: on which ports, and with which outcome.
+    pub(super) rules: Vec<(PortSet, usize)>,
+    /// The chains of buckets: rules in the order in which they are asked.
+    pub(super) buckets: Interner<Vec<Entry>>,
+    /// Tables of destinations.
+    pub(super) directories: Vec<Directory>,
     /// The distinct policies.
     pub(super) policies: Interner<Policy>,
     /// Pods by address; value `n + 1` is policy `n`, [`NOTHING`] an ungoverned pod.
@@ -52,13 +56,20 @@ pub(super) struct Valued {
     pub(super) value: u32,
 }
 
-/// Where rules of one kind hold, for each family; what is said is a rule's number in `rules`.
+/// Where rules hold, for each family.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Spreads {
-    /// On which ports, and with which outcome.
-    pub(super) rules: Vec<(PortSet, usize)>,
-    pub(super) v4: Vec<Spread<usize>>,
-    pub(super) v6: Vec<Spread<usize>>,
+pub(super) struct Directory {
+    pub(super) v4: Lookup,
+    pub(super) v6: Lookup,
+}
+
+impl Directory {
+    pub(super) fn of(&self, family: Family) -> &Lookup {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
 }
 
 /// What is done to the packets of one class of sources.
@@ -66,8 +77,8 @@ pub(super) struct Spreads {
 pub(super) struct Policy {
     /// The exact table, asked first, where there is one.
     pub(super) exact: Option<usize>,
-    /// Tables of one kind in the order in which they are asked; a packet that one does not decide goes on to the next.
-    pub(super) layers: Vec<usize>,
+    /// Directories in the order in which they are asked; a packet that one does not decide goes on to the next.
+    pub(super) directories: Vec<usize>,
     /// The outcome when none decides.
     pub(super) default: usize,
 }
@@ -78,7 +89,8 @@ pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
         program,
         inside: &program.cluster.inside,
         groups: Groups::new(program, &sources.classes),
-        known_spreads: HashMap::new(),
+        known_rules: HashMap::new(),
+        known_directories: HashMap::new(),
         plan: Plan::default(),
         known: HashMap::new(),
         cells: PortCells::default(),
@@ -106,22 +118,18 @@ pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
 struct Class {
     /// Every rule of its blocks, audit mode included, sorted.
     all: Vec<RuleId>,
-    /// The enforced rules by kind, one list for each table.
-    tables: BTreeMap<Kind, Vec<Vec<RuleId>>>,
-}
-
-impl Class {
-    fn of(&self, kind: Kind) -> impl Iterator<Item = RuleId> {
-        self.tables.get(&kind).into_iter().flatten().flatten().copied()
-    }
+    /// The enforced rules by table, in the order in which the tables are asked.
+    tables: Vec<Vec<RuleId>>,
 }
 
 struct Planner<'p> {
     program: &'p Program,
     inside: &'p AddressSet,
     groups: Groups,
-    /// The tables of one kind that were made, if anything is in them.
-    known_spreads: HashMap<Vec<RuleId>, Option<usize>>,
+    /// The number of what a rule does; nothing where no packet can match it.
+    known_rules: HashMap<RuleId, Option<usize>>,
+    /// The tables that were made, if anything is in them.
+    known_directories: HashMap<Vec<RuleId>, Option<usize>>,
     plan: Plan,
     /// Port chains by the rules that cover a segment and the outcome by default.
     known: HashMap<(Vec<RuleId>, usize), u32>,
@@ -135,93 +143,115 @@ impl Planner<'_> {
         let default = governance.outcome(self.program, &[]);
         let ungoverned = default.passes && default.audit.is_none();
         let default = self.plan.outcomes.number(default);
-        let class = self.class(blocks);
+        let class = self.class(blocks, governance.governs());
         let together = self.seen_together(&class, &governance);
         let excluded = together.complement().union(self.inside);
         let exact = if together.is_empty() { None } else { self.table(&class.all, &excluded, &governance, default) };
-        let mut layers = Vec::new();
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.denies() || governance.governs()) {
-            for rules in class.tables.get(&kind).into_iter().flatten() {
-                layers.extend(self.spreads(rules));
-            }
-        }
-        if exact.is_none() && layers.is_empty() && ungoverned {
+        let directories: Vec<usize> = class.tables.iter().filter_map(|rules| self.directory(rules)).collect();
+        if exact.is_none() && directories.is_empty() && ungoverned {
             return NOTHING;
         }
-        let number = self.plan.policies.number(Policy { exact, layers, default });
+        let number = self.plan.policies.number(Policy { exact, directories, default });
         u32::try_from(number).map_or(NOTHING, |number| number + 1)
     }
 
-    /// What there is for a class: a table for each kind of each shared group, and one for all the others.
-    fn class(&self, blocks: &[BlockId]) -> Class {
+    /// What there is for a class: the denies of each shared group, all that is its own, the allows of shared groups.
+    fn class(&self, blocks: &[BlockId], governs: bool) -> Class {
         let all = blocks.iter().flat_map(|block| self.program.blocks.at(*block).rules.iter().copied());
         let mut class = Class { all: all.collect(), ..Class::default() };
         class.all.sort_unstable();
         class.all.dedup();
-        let mut own: BTreeMap<Kind, Vec<RuleId>> = BTreeMap::new();
-        for group in self.groups.of(blocks).into_iter().filter_map(|number| self.groups.groups.get(number)) {
-            for (kind, rules) in &group.rules {
-                if group.is_shared {
-                    class.tables.entry(*kind).or_default().push(rules.clone());
-                } else {
-                    own.entry(*kind).or_default().extend(rules);
-                }
-            }
+        let numbers = self.groups.of(blocks);
+        let groups = || numbers.iter().filter_map(|&number| self.groups.groups.get(number));
+        let shared = || groups().filter(|group| group.is_shared);
+        let mut own: Vec<RuleId> = groups()
+            .filter(|group| !group.is_shared)
+            .flat_map(|group| group.of(|kind| governs || kind.denies()))
+            .collect();
+        own.sort_unstable();
+        class.tables.extend(shared().map(|group| group.of(Kind::denies)));
+        class.tables.push(own);
+        if governs {
+            class.tables.extend(shared().map(|group| group.of(|kind| !kind.denies())));
         }
-        for (kind, mut rules) in own {
-            rules.sort_unstable();
-            class.tables.entry(kind).or_default().push(rules);
-        }
+        class.tables.retain(|rules| !rules.is_empty());
         class
     }
 
-    /// The table of rules of one kind: what they do is the same for every class that they govern.
-    fn spreads(&mut self, rules: &[RuleId]) -> Option<usize> {
-        if let Some(&known) = self.known_spreads.get(rules) {
+    /// The table of these rules: what they do is the same for every class that they govern.
+    fn directory(&mut self, rules: &[RuleId]) -> Option<usize> {
+        if let Some(&known) = self.known_directories.get(rules) {
             return known;
         }
         let program = self.program;
-        let mut spreads = Spreads::default();
+        let (mut v4, mut v6): (Vec<Held>, Vec<Held>) = (Vec::new(), Vec::new());
         for &id in rules {
-            let rule = program.rules.at(id);
-            let ports = ports::possible(program.port_sets.at(rule.ports));
-            let addresses = &program.destination_sets.at(rule.destinations).addresses;
-            if ports.is_empty() {
-                continue;
-            }
-            let said = spreads.rules.len();
-            let outcome = Governance::by_any_of(&[rule.block]).outcome(program, &[id]);
-            spreads.rules.push((ports, self.plan.outcomes.number(outcome)));
-            let v4 = addresses.v4.ranges().iter();
-            spreads.v4.extend(v4.map(|&(start, end)| Spread { start: start.into(), end: end.into(), said }));
-            spreads.v6.extend(addresses.v6.ranges().iter().map(|&(start, end)| Spread { start, end, said }));
+            let Some(said) = self.said(id) else { continue };
+            let kind = kind(program, id);
+            let addresses = &program.destination_sets.at(program.rules.at(id).destinations).addresses;
+            let of_v4 = bridged(&addresses.v4, &self.inside.v4).into_iter();
+            v4.extend(of_v4.map(|(start, end)| Held { start: start.into(), end: end.into(), kind, said }));
+            let of_v6 = bridged(&addresses.v6, &self.inside.v6).into_iter();
+            v6.extend(of_v6.map(|(start, end)| Held { start, end, kind, said }));
         }
-        spreads.v4.sort_unstable();
-        spreads.v6.sort_unstable();
-        let is_empty = spreads.v4.is_empty() && spreads.v6.is_empty();
-        let number = (!is_empty).then_some(self.plan.spreads.len());
+        let is_empty = v4.is_empty() && v6.is_empty();
+        let Plan { rules: done, buckets, directories, .. } = &mut self.plan;
+        let ends = |said: usize| done.get(said).is_some_and(|(ports, _)| ports.is_any());
+        let number = (!is_empty).then_some(directories.len());
         if !is_empty {
-            self.plan.spreads.push(spreads);
+            let v4 = Lookup::new(v4, Family::V4, buckets, ends);
+            directories.push(Directory { v4, v6: Lookup::new(v6, Family::V6, buckets, ends) });
         }
-        self.known_spreads.insert(rules.to_vec(), number);
+        self.known_directories.insert(rules.to_vec(), number);
+        number
+    }
+
+    /// The number of what an enforced rule does.
+    fn said(&mut self, id: RuleId) -> Option<usize> {
+        if let Some(&known) = self.known_rules.get(&id) {
+            return known;
+        }
+        let rule = self.program.rules.at(id);
+        let ports = ports::possible(self.program.port_sets.at(rule.ports));
+        let number = (!ports.is_empty()).then_some(self.plan.rules.len());
+        if number.is_some() {
+            let outcome = Governance::by_any_of(&[rule.block]).outcome(self.program, &[id]);
+            self.plan.rules.push((ports, self.plan.outcomes.number(outcome)));
+        }
+        self.known_rules.insert(id, number);
         number
     }
 
     /// The destinations for which a class's tables, asked one by one, would not log what all its rules together ask
-    /// for: those of audit-mode rules, and those where an allow with `log` is cut by a deny without.
+    /// for: those of audit-mode rules, those where an allow with `log` is cut by a deny without, and those where an
+    /// earlier table decides without a log that a later one asks for.
     fn seen_together(&self, class: &Class, governance: &Governance) -> AddressSet {
         let program = self.program;
         let audited = class.all.iter().copied().filter(|rule| program.blocks.at(program.rules.at(*rule).block).audit);
         let mut together = destinations(program, audited);
-        let logged = destinations(program, class.of(Kind::LoggedAllow));
-        if !logged.is_empty() {
-            together = together.union(&logged.intersection(&destinations(program, class.of(Kind::Deny))));
-        }
+        let of = |rules: &[RuleId], wanted: Kind| {
+            destinations(program, rules.iter().copied().filter(|rule| kind(program, *rule) == wanted))
+        };
         if !governance.governs() {
             // Nothing asks the tables of allows then, but a log is due all the same.
-            together = together.union(&logged);
+            let enforced =
+                class.all.iter().copied().filter(|rule| !program.blocks.at(program.rules.at(*rule).block).audit);
+            let logged: Vec<RuleId> = enforced.collect();
+            together = together.union(&of(&logged, Kind::LoggedAllow));
         }
-        together
+        let logged_allows: Vec<AddressSet> = class.tables.iter().map(|rules| of(rules, Kind::LoggedAllow)).collect();
+        let logs = |rule: &RuleId| program.rules.at(*rule).log;
+        if !class.tables.iter().flatten().any(logs) {
+            return together;
+        }
+        let (mut denied, mut allowed) = (AddressSet::empty(), AddressSet::empty());
+        for (rules, logged) in class.tables.iter().zip(&logged_allows) {
+            together = together.union(&of(rules, Kind::LoggedDeny).intersection(&denied));
+            together = together.union(&logged.intersection(&allowed));
+            denied = denied.union(&of(rules, Kind::Deny));
+            allowed = allowed.union(&of(rules, Kind::Allow));
+        }
+        logged_allows.iter().fold(together, |together, logged| together.union(&logged.intersection(&denied)))
     }
 
     /// The table from destinations outside `excluded` to the port chains for these rules; nothing for an empty one.
@@ -303,6 +333,22 @@ impl Planner<'_> {
         chain.sort_by_cached_key(|(ports, outcome)| (ports::count(ports), *outcome));
         chain
     }
+}
+
+/// The ranges of a set, joined where only inside addresses lie between them: those have passed before.
+fn bridged<A: Point>(set: &RangeSet<A>, inside: &RangeSet<A>) -> Vec<(A, A)> {
+    let mut joined: Vec<(A, A)> = Vec::with_capacity(set.ranges().len());
+    for &(start, end) in set.ranges() {
+        let meets = |left: A, right: A| left.next() == Some(right);
+        let between = |(_, last): &&mut (A, A)| {
+            inside.ranges().iter().any(|&(first, past)| meets(*last, first) && meets(past, start))
+        };
+        match joined.last_mut().filter(between) {
+            Some((_, last)) => *last = end,
+            None => joined.push((start, end)),
+        }
+    }
+    joined
 }
 
 /// Segments with the values of their keys.

@@ -28,8 +28,75 @@ pub(super) fn count(ports: &PortSet) -> u32 {
     ports.line_ranges().iter().map(|(first, last)| last - first + 1).sum()
 }
 
+/// Ports of one protocol that many rules ask for together: named sets of single values, so that each rule is one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NamedSets(BTreeMap<(u8, Vec<u16>), usize>);
+
+/// So many ports may be in a set; its name says which.
+const MOST_NAMED: u32 = 16;
+/// So many rules have to ask for a set.
+const WORTH_A_SET: usize = 4;
+
+impl NamedSets {
+    /// The sets that are worth it for these port sets.
+    pub(super) fn new<'p>(all: impl IntoIterator<Item = &'p PortSet>) -> Self {
+        let mut sets = Self::default();
+        for ports in all {
+            for (protocol, ranges) in by_protocol(ports) {
+                if let Some(values) = set_of(protocol, &ranges) {
+                    *sets.0.entry((protocol, values)).or_default() += 1;
+                }
+            }
+        }
+        sets.0.retain(|_, uses| *uses >= WORTH_A_SET);
+        sets
+    }
+
+    /// Names, fields and ports, sorted.
+    pub(super) fn all(&self) -> impl Iterator<Item = (String, &'static str, &[u16])> {
+        self.0
+            .keys()
+            .filter_map(|(protocol, values)| Some((set_name(*protocol, values), field(*protocol)?, values.as_slice())))
+    }
+
+    fn name(&self, protocol: u8, ranges: &[(u16, u16)]) -> Option<String> {
+        let key = (protocol, set_of(protocol, ranges)?);
+        self.0.contains_key(&key).then(|| set_name(key.0, &key.1))
+    }
+}
+
+/// The ports one by one, where they are few and more than one condition.
+fn set_of(protocol: u8, ranges: &[(u16, u16)]) -> Option<Vec<u16>> {
+    field(protocol)?;
+    let count: u32 = ranges.iter().map(|(first, last)| u32::from(last - first) + 1).sum();
+    (ranges.len() > 1 && count <= MOST_NAMED).then(|| ranges.iter().flat_map(|&(first, last)| first..=last).collect())
+}
+
+fn set_name(protocol: u8, values: &[u16]) -> String {
+    let start = field(protocol).and_then(|field| field.split(' ').next()).unwrap_or_default();
+    values.iter().fold(start.to_owned(), |name, value| format!("{name}_{value}"))
+}
+
+/// How nft calls the destination port of a protocol.
+fn field(protocol: u8) -> Option<&'static str> {
+    match protocol {
+        protocol::TCP => Some("tcp dport"),
+        protocol::UDP => Some("udp dport"),
+        protocol::SCTP => Some("sctp dport"),
+        _ => None,
+    }
+}
+
+fn by_protocol(ports: &PortSet) -> BTreeMap<u8, Vec<(u16, u16)>> {
+    let mut by_protocol: BTreeMap<u8, Vec<(u16, u16)>> = BTreeMap::new();
+    for (protocol, first, last) in ports.per_protocol() {
+        by_protocol.entry(protocol).or_default().push((first, last));
+    }
+    by_protocol
+}
+
 /// The matches for `ports`, which may also hold for `ended`: those never get here. An empty match always holds.
-pub(super) fn matches(ports: &PortSet, ended: &PortSet) -> Vec<String> {
+pub(super) fn matches(ports: &PortSet, ended: &PortSet, sets: &NamedSets) -> Vec<String> {
     let widened = ports.union(ended);
     if widened.is_any() {
         return vec![String::new()];
@@ -49,10 +116,14 @@ pub(super) fn matches(ports: &PortSet, ended: &PortSet) -> Vec<String> {
         matches.extend(conditions("meta l4proto", &joined(whole)));
     }
     for (protocol, ranges) in partial {
+        if let Some(name) = sets.name(protocol, &ranges) {
+            matches.push(format!("{} @{name}", field(protocol).unwrap_or_default()));
+            continue;
+        }
         match protocol {
-            protocol::TCP => matches.extend(numbers("tcp dport", &ranges)),
-            protocol::UDP => matches.extend(numbers("udp dport", &ranges)),
-            protocol::SCTP => matches.extend(numbers("sctp dport", &ranges)),
+            protocol::TCP | protocol::UDP | protocol::SCTP => {
+                matches.extend(numbers(field(protocol).unwrap_or_default(), &ranges));
+            }
             protocol::ICMP => icmp("icmp", &ranges, &mut matches),
             protocol::ICMPV6 => icmp("icmpv6", &ranges, &mut matches),
             // INVARIANT: `possible` left such protocols whole or out.
@@ -131,14 +202,27 @@ mod tests {
             "tcp dport 443",
             "tcp dport 8000-8080",
         ];
-        assert_eq!(matches(&possible(&ports), &PortSet::empty()), expected);
+        assert_eq!(matches(&possible(&ports), &PortSet::empty(), &NamedSets::default()), expected);
     }
 
     #[test]
     fn what_rules_before_have_ended_widens_a_match() {
         let rest = PortSet::any().difference(&PortSet::numbers(6, 22, 22));
-        assert_eq!(matches(&rest, &PortSet::numbers(6, 22, 22)), [""]);
+        assert_eq!(matches(&rest, &PortSet::numbers(6, 22, 22), &NamedSets::default()), [""]);
         let alone = ["meta l4proto 0-5", "meta l4proto 7-255", "tcp dport 0-21", "tcp dport 23-65535"];
-        assert_eq!(matches(&rest, &PortSet::empty()), alone);
+        assert_eq!(matches(&rest, &PortSet::empty(), &NamedSets::default()), alone);
+    }
+
+    #[test]
+    fn ports_that_many_rules_share_are_a_set() {
+        let mail = PortSet::numbers(6, 25, 25).union(&PortSet::numbers(6, 587, 588));
+        let web = PortSet::numbers(6, 80, 80).union(&PortSet::numbers(6, 443, 443));
+        let wide = web.union(&PortSet::numbers(6, 8000, 8080));
+        let asked = [&mail, &mail, &mail, &mail, &web, &wide, &wide, &wide, &wide];
+        let sets = NamedSets::new(asked);
+        let named: Vec<(String, &str, &[u16])> = sets.all().collect();
+        assert_eq!(named, [("tcp_25_587_588".to_owned(), "tcp dport", &[25, 587, 588][..])]);
+        assert_eq!(matches(&mail, &PortSet::empty(), &sets), ["tcp dport @tcp_25_587_588"]);
+        assert_eq!(matches(&web, &PortSet::empty(), &sets), ["tcp dport 80", "tcp dport 443"]);
     }
 }

@@ -52,14 +52,14 @@ pub(super) fn quotable(text: &str, longest: usize) -> String {
     cut
 }
 
-/// Who wants a rule and why, as a comment of at most 127 bytes; nothing when nobody said.
+/// Who wants a rule, as a comment of at most 127 bytes; nothing when nobody said. Reasons are in the policy: nft
+/// takes as long to read a long comment as a rule.
 pub(super) fn comment(rule: &Origin, block: &Origin) -> Option<String> {
     let owner = rule.owner.as_ref().or(block.owner.as_ref());
     let parts = [
         owner.map(|owner| format!("owner {owner}")),
         rule.ticket.as_ref().map(|ticket| format!("ticket {ticket}")),
         rule.until.map(|until| format!("until {until}")),
-        rule.because.as_ref().map(|because| format!("because {because}")),
     ];
     let said: Vec<String> = parts.into_iter().flatten().collect();
     (!said.is_empty()).then(|| quotable(&said.join("; "), 127))

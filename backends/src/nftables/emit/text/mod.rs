@@ -1,39 +1,63 @@
 //! The plan as text for `nft -f`.
 //!
 //! In: the plan. Out: one file, one transaction. Two facts about the kernel shape it. A new set with intervals is
-//! empty to packets until some time after the switch, so there is none: tables are trees of plain rules. And a map
-//! that is deleted is empty at once for packets which still walk the old rules, so whoever is in no map of pods asks
-//! the map `live_generation`, which is replaced with them: a packet that finds nothing there either has been
-//! overtaken, and is judged once more by the second base chain of its hook.
+//! empty to packets until some time after the switch, so there is none: addresses are found by their first bits in hash
+//! maps, and in trees of plain rules. And a map of verdicts that is deleted is empty at once for packets which still
+//! walk the old rules. So whatever is decided because a map had nothing asks the map `live_generation` first, which is
+//! replaced with the others: a packet that finds nothing there either has been overtaken, and is judged once more by
+//! the second base chain of its hook.
 
 mod lookups;
 mod outcomes;
 mod skeleton;
 
 use super::plan::Plan;
+use super::ports::NamedSets;
 use super::words::{push, push_v4, push_v6};
 use crate::nftables::decode::TABLE;
 use crate::nftables::model::Hook;
 use crate::nftables::options::Options;
 use egress_ir::Program;
+use std::collections::HashMap;
 
 /// A priority that no packet bears by chance: the mark of one that was overtaken. Nothing else runs between the two
 /// base chains that set and clear it.
 const OVERTAKEN: &str = "e9e5:5c01";
 
+/// Maps of buckets are removed in steps of so many.
+const MAPS: usize = 8;
+
 /// Writes the file.
 pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[Hook]) -> String {
     let port_rules = plan.port_chains.values().iter().map(|_| Vec::new()).collect();
-    let mut writer = Writer { program, plan, options, hooks, maps: Vec::new(), port_rules, body: String::new() };
+    let port_sets = NamedSets::new(plan.rules.iter().map(|(ports, _)| ports));
+    let mut writer = Writer {
+        program,
+        plan,
+        options,
+        hooks,
+        maps: Vec::new(),
+        maps_of_buckets: Vec::new(),
+        map_names: HashMap::new(),
+        port_rules,
+        port_sets,
+        said: Vec::new(),
+        alone: Vec::new(),
+        body: String::new(),
+    };
     writer.judge();
+    writer.bucket_maps();
+    writer.port_sets();
     writer.base_chains();
     writer.counters();
     for (number, outcome) in plan.outcomes.values().iter().enumerate() {
         writer.outcome_chain(number, outcome);
     }
     writer.port_chains();
-    for (number, spreads) in plan.spreads.iter().enumerate() {
-        writer.spreads(number, spreads);
+    writer.rules();
+    writer.buckets();
+    for (number, directory) in plan.directories.iter().enumerate() {
+        writer.trees(number, directory);
     }
     for (number, table) in plan.exact.values().iter().enumerate() {
         writer.table(number, table);
@@ -73,8 +97,16 @@ struct Writer<'p> {
     hooks: &'p [Hook],
     /// The maps with what they are typed for.
     maps: Vec<(&'static str, &'static str)>,
+    /// How many maps of buckets each family has.
+    maps_of_buckets: Vec<(Lines, usize)>,
+    /// Their names by directory, family and level.
+    map_names: HashMap<(usize, u8, usize), String>,
     /// The rules that stand in for each port chain.
     port_rules: Vec<Vec<String>>,
+    port_sets: NamedSets,
+    /// The lines of each rule where it stands among others, and where it has a chain to itself.
+    said: Vec<Vec<String>>,
+    alone: Vec<Vec<String>>,
     body: String,
 }
 
@@ -110,16 +142,25 @@ impl Writer<'_> {
             ),
         );
         for (map, typed) in &self.maps {
-            push(
-                &mut text,
-                format_args!(
-                    "add map inet {TABLE} {map} {{ typeof {typed} : verdict; }}\ndelete map inet {TABLE} {map}\n"
-                ),
-            );
+            push_removal(&mut text, map, typed);
+        }
+        for (lines, count) in &self.maps_of_buckets {
+            // Beyond our own, so that those of a larger earlier generation go too.
+            for number in 0..count.next_multiple_of(MAPS) {
+                push_removal(&mut text, &format!("d{}_{number}", lines.number), &format!("{} daddr", lines.protocol));
+            }
         }
         push(&mut text, format_args!("\ntable inet {TABLE} {{\n{}}}\n", self.body));
         text
     }
+}
+
+/// Removes a map whether it is there or not.
+fn push_removal(text: &mut String, map: &str, typed: &str) {
+    push(
+        text,
+        format_args!("add map inet {TABLE} {map} {{ typeof {typed} : verdict; }}\ndelete map inet {TABLE} {map}\n"),
+    );
 }
 
 /// A value's number, counted from 0.
@@ -134,6 +175,18 @@ fn push_match(rules: &mut String, field: &str, start: u128, end: u128, lines: Li
         push(rules, format_args!("{} {field} ", lines.protocol));
         (lines.push)(rules, start, end);
     }
+}
+
+/// A rule that looks the first bits of the destination up.
+fn push_look_up(rules: &mut String, length: u8, map: &str, lines: Lines) {
+    push(rules, format_args!("{} daddr ", lines.protocol));
+    let rest = lines.last().checked_shr(length.into()).unwrap_or(0);
+    if rest != 0 {
+        rules.push_str("& ");
+        (lines.push)(rules, lines.last() ^ rest, lines.last() ^ rest);
+        rules.push(' ');
+    }
+    push(rules, format_args!("vmap @{map}\n"));
 }
 
 fn hook_name(hook: Hook) -> &'static str {

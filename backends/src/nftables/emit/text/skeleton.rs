@@ -1,19 +1,22 @@
 //! What every file has, as text: base chains, what passes at once, and who is governed by what.
 
 use super::super::words::{push, quotable};
-use super::{Lines, OVERTAKEN, V4, V6, Writer, hook_name, index, push_match};
+use super::{Lines, OVERTAKEN, V4, V6, Writer, hook_name, index, push_look_up, push_match};
 use crate::nftables::model::Hook;
 use egress_ir::AddressSet;
+
+/// As many prefixes inside the cluster as one look-up may hold.
+const MOST_INSIDE: u128 = 512;
 
 impl Writer<'_> {
     /// What all hooks share: who is governed by what.
     pub(super) fn judge(&mut self) {
         let mut rules = String::new();
-        self.accepted_at_once(&mut rules);
         let verdict = |value: u32, lines: Lines| {
             index(value).map_or("accept".to_owned(), |policy| format!("jump w{policy}_{}", lines.number))
         };
         for (lines, name, typed) in [(V4, "pods4", "ip saddr"), (V6, "pods6", "ip6 saddr")] {
+            self.inside(&mut rules, lines);
             let pods = self.plan.pods.iter().filter(|(address, _)| address.is_ipv4() == (lines.number == 4));
             let shown = |(address, value): (&std::net::IpAddr, &u32)| {
                 let (bits, mut key) = (bits(*address), String::new());
@@ -26,9 +29,12 @@ impl Writer<'_> {
                 self.map(name, typed, &elements);
             }
         }
+        let lookups = self.plan.directories.iter().flat_map(|directory| [&directory.v4, &directory.v6]);
         if !self.maps.is_empty() {
-            self.live();
             rules.push_str("\t\tjump live\n");
+        }
+        if !self.maps.is_empty() || lookups.into_iter().any(|lookup| !lookup.levels.is_empty()) {
+            self.live();
         }
         rules.push_str("\t\tfib daddr type local accept\n");
         for (segments, lines) in [(&self.plan.addresses.v4, V4), (&self.plan.addresses.v6, V6)] {
@@ -65,21 +71,46 @@ impl Writer<'_> {
         }
     }
 
-    /// Flows of the current epoch, which are nearly all packets, replies, and destinations inside the cluster.
-    fn accepted_at_once(&self, rules: &mut String) {
+    /// Flows of the current epoch, which are nearly all packets, and replies.
+    fn known_flows(&mut self) {
         if let Some(epoch) = self.options.epoch {
             let mask = self.options.ct_mark_mask;
             let value = epoch << mask.trailing_zeros();
-            push(rules, format_args!("\t\tct mark & {mask:#010x} == {value:#010x} accept\n"));
+            self.line(format_args!("\t\tct mark & {mask:#010x} == {value:#010x} accept"));
         }
-        rules.push_str("\t\tct direction reply ct state established,related accept\n");
+        self.line(format_args!("\t\tct direction reply ct state established,related accept"));
+    }
+
+    /// Destinations inside the cluster: one look-up where the ranges are few prefixes of one length, else rules.
+    fn inside(&mut self, rules: &mut String, lines: Lines) {
         let inside: &AddressSet = &self.program.cluster.inside;
-        for &(start, end) in inside.v4.ranges() {
-            push_inside(rules, V4, start.into(), end.into());
+        let ranges: Vec<(u128, u128)> = if lines.number == V4.number {
+            inside.v4.ranges().iter().map(|&(start, end)| (start.into(), end.into())).collect()
+        } else {
+            inside.v6.ranges().to_vec()
+        };
+        // The bits below which no range begins or ends.
+        let shift = ranges.iter().flat_map(|(start, end)| [start.trailing_zeros(), end.trailing_ones()]).min();
+        let shift = shift.unwrap_or(0).min(lines.last().count_ones() - 1);
+        let prefixes = || ranges.iter().map(|(start, end)| (start >> shift)..=(end >> shift));
+        let count = prefixes().fold(0_u128, |count, keys| count.saturating_add(keys.end() - keys.start() + 1));
+        if ranges.len() < 3 || count > MOST_INSIDE {
+            for (start, end) in ranges {
+                push_inside(rules, lines, start, end);
+            }
+            return;
         }
-        for &(start, end) in inside.v6.ranges() {
-            push_inside(rules, V6, start, end);
-        }
+        let element = |key: u128| {
+            let mut shown = String::new();
+            (lines.push)(&mut shown, key << shift, key << shift);
+            (shown, "accept".to_owned())
+        };
+        let elements: Vec<(String, String)> = prefixes().flatten().map(element).collect();
+        let (name, typed) = if lines.number == V4.number { ("inside4", "ip daddr") } else { ("inside6", "ip6 daddr") };
+        self.map(name, typed, &elements);
+        rules.push_str("\t\t");
+        let length = u8::try_from(lines.last().count_ones() - shift).unwrap_or(u8::MAX);
+        push_look_up(rules, length, name, lines);
     }
 
     pub(super) fn base_chains(&mut self) {
@@ -91,16 +122,14 @@ impl Writer<'_> {
         for &hook in self.hooks {
             let name = hook_name(hook);
             self.line(format_args!("\tchain {name} {{\n\t\ttype filter hook {name} priority -90; policy accept;"));
-            match hook {
-                Hook::Prerouting => self.line(format_args!(
-                    "\t\ticmpv6 type {{ 133, 134, 135, 136 }} ip6 daddr fe80::/10 accept\n\
-                     \t\ticmpv6 type {{ 133, 134, 135, 136 }} ip6 daddr ff02::/16 accept"
-                )),
-                Hook::Output => self.line(format_args!(
+            self.known_flows();
+            self.line(match hook {
+                Hook::Prerouting => format_args!("\t\ticmpv6 type {{ 133, 134, 135, 136 }} jump neighbours"),
+                Hook::Output => format_args!(
                     "\t\toifname \"lo\" accept\n\
                      \t\ticmpv6 type {{ 133, 134, 135, 136 }} ip6 hoplimit 255 accept"
-                )),
-            }
+                ),
+            });
             match (hook, self.options.interfaces.as_slice()) {
                 (Hook::Output, _) | (_, []) => self.line(format_args!("\t\tjump judge comment \"{note}\"")),
                 (Hook::Prerouting, interfaces) => {
@@ -112,6 +141,11 @@ impl Writer<'_> {
             self.line(format_args!(
                 "\t}}\n\tchain {name}_again {{\n\t\ttype filter hook {name} priority -89; policy accept;\n\
                  \t\tmeta priority {OVERTAKEN} goto again\n\t}}"
+            ));
+        }
+        if self.hooks.contains(&Hook::Prerouting) {
+            self.line(format_args!(
+                "\tchain neighbours {{\n\t\tip6 daddr fe80::/10 accept\n\t\tip6 daddr ff02::/16 accept\n\t}}"
             ));
         }
         self.line(format_args!("\tchain again {{\n\t\tmeta priority set 0:0\n\t\tjump judge\n\t}}"));
