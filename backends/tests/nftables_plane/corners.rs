@@ -112,13 +112,15 @@ fn a_mask_makes_an_element_a_bucket() {
     let text = "
         map b { typeof ip daddr : verdict; flags interval; elements = { 10.1.0.0 : drop, 10.2.0.7 : drop,
             10.4.255.0-10.6.0.9 : drop, 255.255.0.0 : drop }; }
+        map h { typeof ip daddr : verdict; elements = { 77.0.3.0 : drop, 77.1.4.0 : drop }; }
         map s { typeof ip6 saddr : verdict; elements = { fd00:: : drop }; }";
-    let rules = "ip daddr & 255.255.0.0 vmap @b\nip6 saddr & ffff:: vmap @s";
+    let rules = "ip daddr & 255.255.0.0 vmap @b\nip daddr & 255.0.255.0 vmap @h\nip6 saddr & ffff:: vmap @s";
     let ruleset = ruleset(&format!("{text}\n{}", hooked(rules)));
     let program = silent();
     let mut asked = Asked::new(plane(&ruleset, &program, None).unwrap());
-    let dropped = ["10.1.0.0", "10.1.255.255", "10.5.0.0", "10.5.9.9", "10.6.255.255", "255.255.7.7"];
-    let passing = ["10.0.255.255", "10.2.0.0", "10.2.0.7", "10.3.0.0", "10.4.255.0", "10.4.255.255", "10.7.0.0"];
+    let dropped = ["10.1.0.0", "10.1.255.255", "10.5.0.0", "10.5.9.9", "10.6.255.255", "255.255.7.7", "77.9.3.8"];
+    let passing =
+        ["10.0.255.255", "10.2.0.0", "10.2.0.7", "10.3.0.0", "10.4.255.0", "10.4.255.255", "10.7.0.0", "77.1.4.0"];
     for (to, expected) in dropped.map(|to| (to, false)).into_iter().chain(passing.map(|to| (to, true))) {
         assert_eq!(passes(&mut asked, "1.2.3.4", to, Port::tcp(80)), expected, "{to}");
         let packet = Packet::new(Hook::Prerouting, "1.2.3.4".parse().unwrap(), to.parse().unwrap(), Port::tcp(80));
@@ -130,7 +132,8 @@ fn a_mask_makes_an_element_a_bucket() {
 
 #[test]
 fn what_cannot_be_said_is_not_said() {
-    let text = "map m { typeof ip saddr : verdict; elements = { 10.0.0.1 : drop }; }\n".to_owned()
+    let text = "map m { typeof ip saddr : verdict; flags interval; elements = { 10.0.0.1-10.0.9.0 : drop }; }\n"
+        .to_owned()
         + &hooked("ip daddr 10.0.0.0/8 accept\nip saddr & 255.0.255.0 vmap @m");
     let rules = ruleset(&text);
     let program = silent();
@@ -138,7 +141,7 @@ fn what_cannot_be_said_is_not_said() {
     let mut vocabulary = Vocabulary::new(&plane.hosts());
     let v4 = plane.senders().iter().position(|sender| sender.v4).unwrap();
     let error = plane.pieces(v4, false, &mut vocabulary).unwrap_err();
-    assert_eq!(error.reason, "bits from the middle of a field are looked up in `m`");
+    assert_eq!(error.reason, "ranges behind such a mask are looked up in `m`");
     assert!(plane.pieces(v4, true, &mut vocabulary).is_err() && plane.pieces(99, true, &mut vocabulary).is_err());
     // The other family never meets the rule.
     let v6 = plane.senders().iter().position(|sender| sender.v6).unwrap();

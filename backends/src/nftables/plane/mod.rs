@@ -10,6 +10,7 @@
 mod cuts;
 mod exempt;
 mod interfaces;
+mod masks;
 mod ports;
 mod regions;
 mod residue;

@@ -7,6 +7,7 @@
 
 use super::super::model::{Base, Chain, Field, Hook, Match, Rule, Ruleset, Statement, Values, Verdict};
 use super::interfaces::Interface;
+use super::masks::Dropped;
 use super::ports::Ports;
 use super::values::{Domain, Register, domain, without};
 use egress_ir::RangeSet;
@@ -214,10 +215,10 @@ impl Filling<'_> {
             return Step::Go(Go::Continue);
         }
         let (field, dropped) = match (field, u32::try_from(mask)) {
-            (Field::Mark(whole), Ok(mask)) => (Field::Mark(whole & mask), 0),
-            _ => match bits_dropped(field, mask) {
-                Some(bits) => (field, bits),
-                None => return Step::Unclear(format!("bits from the middle of a field are looked up in `{name}`")),
+            (Field::Mark(whole), Ok(mask)) => (Field::Mark(whole & mask), Dropped::default()),
+            _ => match Dropped::by(field, mask, map.elements.len()) {
+                Some(dropped) => (field, dropped),
+                None => return Step::Unclear(format!("the mask in front of `{name}` parts the field too finely")),
             },
         };
         let (mut sources, mut destinations) = (Vec::new(), Vec::new());
@@ -230,7 +231,10 @@ impl Filling<'_> {
             let hits = |set: &RangeSet<u128>| {
                 set.ranges().iter().map(|&(start, end)| Hit { start, end, go }).collect::<Vec<_>>()
             };
-            match domain(field, &before_masking(element.start, element.end, dropped), self.setting.v6) {
+            let Some(values) = dropped.before(element.start, element.end) else {
+                return Step::Unclear(format!("ranges behind such a mask are looked up in `{name}`"));
+            };
+            match domain(field, &values, self.setting.v6) {
                 None | Some(Domain::Always(false)) => {}
                 Some(Domain::Always(true)) => return Step::Go(go),
                 Some(Domain::Source(set)) => sources.extend(hits(&set)),
@@ -276,26 +280,6 @@ impl Filling<'_> {
 impl Left {
     fn unclear(reason: String) -> Self {
         Self::Step(Step::Unclear(reason))
-    }
-}
-
-/// How many low bits a mask drops, if it keeps all others of the field.
-fn bits_dropped(field: Field, mask: u128) -> Option<u32> {
-    let all = match field {
-        Field::SourceV4 | Field::DestinationV4 => u32::MAX.into(),
-        Field::SourceV6 | Field::DestinationV6 => u128::MAX,
-        _ => return (mask == u128::MAX).then_some(0),
-    };
-    let dropped = all & !mask;
-    (dropped & dropped.wrapping_add(1) == 0).then(|| dropped.count_ones())
-}
-
-/// The values that lie between two others once their low bits are dropped.
-fn before_masking(start: u128, end: u128, dropped: u32) -> RangeSet<u128> {
-    let low = 1_u128.checked_shl(dropped).map_or(u128::MAX, |next| next - 1);
-    match start.checked_add(low) {
-        Some(start) if start & !low <= end & !low => RangeSet::range(start & !low, end | low),
-        _ => RangeSet::empty(),
     }
 }
 
