@@ -6,6 +6,7 @@
 use crate::borders::Borders;
 use crate::pods;
 use crate::tally::{Tally, some};
+use crate::units;
 use egress_backends::cilium::model::{Numbers, Peer, Peers, Ports};
 use egress_backends::cilium::{Model, Options, Verdict, decode, emit, plane};
 use egress_ir::{AddressSet, Destination, Flow, HostPattern, Plane, Pod, Program, Workload, WorkloadSet, eval};
@@ -25,31 +26,29 @@ const PODS: usize = 12;
 fn every_mutant_of_an_artifact_is_refuted_or_refused_or_means_the_same() {
     let (seed, count) = (seed(), cases(ARTIFACTS));
     let (mut tally, mut judged, mut made) = (Tally::default(), 0, 0);
-    for case in 0.. {
-        let mut rng = Rng::new(seed ^ 0xc11, case);
-        let Some((program, text)) = artifact(&mut rng) else { continue };
-        let context = format!("seed {seed} case {case}");
+    let random = (0..).filter_map(|case| artifact(random(&mut Rng::new(seed ^ 0xc11, case))));
+    let small = units::all().into_iter().filter(|(_, program)| units::ranges(program) <= 60);
+    let of_units = small.filter_map(|(_, program)| artifact(program));
+    for (program, text) in random.take(usize::try_from(count).unwrap()).chain(of_units) {
+        let context = format!("seed {seed} artifact {made}");
         let whole = Mutant { kind: "none", what: "nothing".to_owned(), changed: text.clone() };
-        let mutants = some(&mut rng, mutants::cilium(&text), OF_AN_ARTIFACT);
+        let mutants = some(&mut Rng::new(seed, made), mutants::cilium(&text), OF_AN_ARTIFACT);
         for mutant in [whole].into_iter().chain(mutants) {
             judged += hold(&program, &text, &mutant, &context, &mut tally);
         }
         made += 1;
-        if made == count {
-            break;
-        }
     }
     tally.print("cilium");
     println!("cilium: {judged} flows judged");
     let (none, sum) = (*tally.at("none"), tally.sum());
-    assert_eq!(none.proved as u64, count, "an artifact without a fault is not proved: {none:?}");
+    assert_eq!(none.proved as u64, made, "an artifact without a fault is not proved: {none:?}");
     if count >= ARTIFACTS {
-        assert!(sum.refuted >= 100 && tally.0.len() >= 8, "{sum:?}");
+        assert!(sum.refuted >= 60 && sum.proved >= 25 && tally.0.len() >= 8, "{sum:?}");
     }
 }
 
-/// A small program and its artifact, if the target can say it.
-fn artifact(rng: &mut Rng) -> Option<(Program, String)> {
+/// A small program without most of what the target cannot say.
+fn random(rng: &mut Rng) -> Program {
     let shape = Shape {
         blocks: 1..=2,
         rules: 1..=2,
@@ -64,7 +63,11 @@ fn artifact(rng: &mut Rng) -> Option<(Program, String)> {
         empty_sets: false,
         ..Shape::everything()
     };
-    let program = random_program(rng, &shape);
+    random_program(rng, &shape)
+}
+
+/// A program with its artifact, if the target can say it and few kinds of pods can be told apart.
+fn artifact(program: Program) -> Option<(Program, String)> {
     let pods = pods_of(&program, &[])?;
     let artifact = emit(&program, &Options::default()).ok().filter(|_| pods.len() <= PODS)?;
     Some((program, String::from_utf8(artifact.bytes).unwrap()))

@@ -2,6 +2,7 @@
 
 use crate::judged::{Ground, Truth, is_discovery};
 use crate::tally::{Tally, some};
+use crate::units;
 use egress_backends::nftables::{Options, Packet, Ruleset, decode, emit, plane};
 use egress_ir::{Inventory, Program, eval};
 use egress_testkit::mutants::{self, Mutant};
@@ -11,15 +12,17 @@ use egress_verifier::{Answer, Block, Cache, Fault, Limits, Prover, against_sourc
 
 /// Files, and the most mutants of each.
 const FILES: u64 = 16;
-const OF_A_FILE: usize = 30;
+const OF_A_FILE: usize = 26;
 
 #[test]
 fn every_mutant_of_a_file_is_refuted_or_refused_or_means_the_same() {
     let (seed, count) = (seed(), cases(FILES));
-    let (mut tally, mut judged) = (Tally::default(), 0);
-    for (case, program, inventory, text) in files(seed).take(usize::try_from(count).unwrap()) {
+    let (mut tally, mut judged, mut files_seen) = (Tally::default(), 0, 0);
+    let random = files(seed).take(usize::try_from(count).unwrap());
+    for (case, program, inventory, text) in random.chain(of_units(seed)) {
         let ground = Ground::new(&program, &inventory);
         let context = format!("seed {seed} case {case}");
+        files_seen += 1;
         let whole = Mutant { kind: "none", what: "nothing".to_owned(), changed: text.clone() };
         let mutants = some(&mut Rng::new(seed, case), mutants::nftables(&text), OF_A_FILE);
         for mutant in [whole].into_iter().chain(mutants) {
@@ -29,9 +32,9 @@ fn every_mutant_of_a_file_is_refuted_or_refused_or_means_the_same() {
     tally.print("nftables");
     println!("nftables: {judged} flows judged");
     let (none, sum) = (*tally.at("none"), tally.sum());
-    assert_eq!(none.proved as u64, count, "an artifact without a fault is not proved: {none:?}");
+    assert_eq!(none.proved, files_seen, "an artifact without a fault is not proved: {none:?}");
     if count >= FILES {
-        assert!(sum.refuted >= 100 && sum.proved >= 100 && tally.0.len() >= 15, "{sum:?}");
+        assert!(sum.refuted >= 80 && sum.proved >= 80 && tally.0.len() >= 15, "{sum:?}");
     }
 }
 
@@ -39,9 +42,23 @@ fn every_mutant_of_a_file_is_refuted_or_refused_or_means_the_same() {
 pub(crate) fn files(seed: u64) -> impl Iterator<Item = (u64, Program, Inventory, String)> {
     (0..1_000_000).filter_map(move |case| {
         let (program, inventory) = unit(seed, case);
-        let artifact = emit(&program, Some(&inventory), &Options::default()).ok()?;
-        Some((case, program, inventory, String::from_utf8(artifact.bytes).unwrap()))
+        file(case, program, inventory)
     })
+}
+
+/// The same of the units of `testdata/` that are small enough for every flow to be tried.
+fn of_units(seed: u64) -> impl Iterator<Item = (u64, Program, Inventory, String)> {
+    let small = units::all().into_iter().filter(|(_, program)| units::ranges(program) <= 60);
+    small.zip(1_000_000..).filter_map(move |((_, program), case)| {
+        let mut inventory = random_inventory(&mut Rng::new(seed, case), &program);
+        inventory.pods.truncate(5);
+        file(case, program, inventory)
+    })
+}
+
+fn file(case: u64, program: Program, inventory: Inventory) -> Option<(u64, Program, Inventory, String)> {
+    let artifact = emit(&program, Some(&inventory), &Options::default()).ok()?;
+    Some((case, program, inventory, String::from_utf8(artifact.bytes).unwrap()))
 }
 
 fn unit(seed: u64, case: u64) -> (Program, Inventory) {

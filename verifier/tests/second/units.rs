@@ -22,6 +22,11 @@ pub(crate) fn all() -> Vec<(String, Program)> {
     units
 }
 
+/// How many ranges of addresses the destinations of a program hold.
+pub(crate) fn ranges(program: &Program) -> usize {
+    program.destination_sets.values().map(|set| set.addresses.ranges().count()).sum()
+}
+
 fn program(folder: &Path) -> Option<Program> {
     let mut files = BTreeMap::new();
     read(folder, folder, &mut files);
