@@ -29,6 +29,10 @@ pub(crate) enum Verb {
     Explain(crate::explain::Explain),
     /// Compile policies to what a target enforces
     Compile(crate::compile::Compile),
+    /// Prove what policies assert, what is found about them, and that an artifact does what they say
+    Verify(crate::verify::Verify),
+    /// Say exactly which flows two versions of a policy decide differently
+    Diff(crate::diff::Diff),
     /// Write policies in the one style
     Fmt(crate::fmt::Fmt),
     /// Print a script that completes commands in a shell

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::disk;
 use crate::exit::{Failure, Outcome};
 use crate::progress;
+use crate::prove;
 use crate::render::{Report, counted};
 use crate::unit::{self, Unit};
 use egress_compiler::{Compiled, Diagnostic, Options, Severity};
@@ -37,8 +38,7 @@ pub(crate) fn run(unit: &UnitArguments, world: &WorldArguments) -> Result<Diagno
         return Err(Failure::new("standard input can be read once only").help("give `-` once"));
     }
     let Unit { input, disk } = unit::read(&unit.paths, &unit.root)?;
-    let documents = world.inventory.iter().map(|path| inventory_file(path)).collect::<Result<Vec<_>, _>>()?;
-    let (inventory, faults) = inventory(&documents);
+    let Known { inventory, faults, documents } = known(&world.inventory)?;
     let mut manifest = source_lines(&input.sources, &input.root);
     manifest.extend(documents.iter().map(|bytes| format!("{} inventory", hexadecimal(bytes))));
 
@@ -62,7 +62,25 @@ pub(crate) fn run(unit: &UnitArguments, world: &WorldArguments) -> Result<Diagno
 impl Diagnosed {
     /// The findings as a report.
     pub(crate) fn report<'r>(&'r self, verb: &'static str, findings: &'r [Diagnostic]) -> Report<'r> {
-        Report { verb, subject: &self.subject, sources: &self.compiled.sources, findings, made: &[] }
+        Report {
+            verb,
+            subject: &self.subject,
+            sources: &self.compiled.sources,
+            findings,
+            made: &[],
+            proofs: &[],
+            coverage: &[],
+            work: None,
+        }
+    }
+
+    /// How a command ends that has these findings and these proofs: a refuted one is a finding.
+    pub(crate) fn outcome_of_proofs(&self, findings: &[Diagnostic], deny_warnings: bool) -> Outcome {
+        let (unknown, known): (Vec<_>, Vec<_>) = findings.iter().cloned().partition(prove::is_unknown);
+        match self.outcome(&known, deny_warnings) {
+            Outcome::Holds if self.outcome(&unknown, deny_warnings) != Outcome::Holds => Outcome::Unknown,
+            other => other,
+        }
     }
 
     /// How a command ends that has these findings.
@@ -82,6 +100,26 @@ impl Diagnosed {
             Outcome::Holds
         }
     }
+}
+
+/// What is known of the cluster.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// What runs; nothing where no file was named, or one is malformed.
+    pub(crate) inventory: Option<Inventory>,
+    /// What is wrong with the files.
+    pub(crate) faults: Vec<Diagnostic>,
+    documents: Vec<Vec<u8>>,
+}
+
+/// Reads the files of an inventory.
+///
+/// # Errors
+/// One of them cannot be read.
+pub(crate) fn known(paths: &[String]) -> Result<Known, Failure> {
+    let documents = paths.iter().map(|path| inventory_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let (inventory, faults) = inventory(&documents);
+    Ok(Known { inventory, faults, documents })
 }
 
 fn inventory_file(path: &str) -> Result<Vec<u8>, Failure> {

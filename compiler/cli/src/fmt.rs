@@ -57,7 +57,16 @@ pub(crate) fn run(options: &Fmt, colour: Colour) -> Result<Outcome, Failure> {
     if !work.findings.is_empty() {
         diagnostic::sort(&mut work.findings);
         let (sources, findings) = (&work.sources, &work.findings);
-        let report = Report { verb: "fmt", subject: "not formatted", sources, findings, made: &[] };
+        let report = Report {
+            verb: "fmt",
+            subject: "not formatted",
+            sources,
+            findings,
+            made: &[],
+            proofs: &[],
+            coverage: &[],
+            work: None,
+        };
         terminal::complain(&render::render(&report, options.format, colour.on_stderr()));
         return Ok(Outcome::Findings);
     }

@@ -4,21 +4,28 @@
 //! libraries; nothing but this package (and the node agent) touches files, clocks or the terminal.
 
 mod arguments;
+mod artifact;
+mod blocks;
 mod check;
 mod clock;
 mod codes;
 mod compile;
 mod completions;
 mod diagnose;
+mod diff;
 mod disk;
 mod exit;
 mod explain;
 mod fmt;
 mod man;
+mod nft;
 mod progress;
+mod prove;
 mod render;
+mod rules;
 mod terminal;
 mod unit;
+mod verify;
 mod write;
 
 use clap::Parser;
@@ -31,6 +38,8 @@ fn main() -> ExitCode {
         arguments::Verb::Check(check) => check::run(&check, colour),
         arguments::Verb::Explain(explain) => explain::run(&explain, colour),
         arguments::Verb::Compile(compile) => compile::run(&compile, colour),
+        arguments::Verb::Verify(verify) => verify::run(&verify, colour),
+        arguments::Verb::Diff(diff) => diff::run(&diff, colour),
         arguments::Verb::Fmt(fmt) => fmt::run(&fmt, colour),
         arguments::Verb::Completions(completions) => completions::run(&completions),
         arguments::Verb::Man(man) => man::run(&man),

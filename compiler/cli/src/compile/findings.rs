@@ -1,12 +1,12 @@
 //! What targets say, as findings.
 //!
-//! In: refusals and notices of backends, and failed checks of artifacts. Out: diagnostics with the places of the rules.
+//! In: refusals and notices of backends, and what nft refuses. Out: diagnostics with the places of the rules.
 
 use super::options::Target;
 use egress_backends::{EmitError, Level, Notice};
 use egress_compiler::source::Place;
 use egress_compiler::{Diagnostic, Label, Severity};
-use egress_ir::{Flow, OriginId, Program};
+use egress_ir::{OriginId, Program};
 use egress_lang::span::Span;
 
 /// A target cannot express something.
@@ -32,21 +32,6 @@ pub(super) fn refused_by_nft(said: &str) -> Diagnostic {
     Diagnostic::error("egress::target::nft-check", "nft refuses the artifact, so nothing was written")
         .fact(format!("nft says: {said}"))
         .help("please report this with the policy; `--no-nft-check` writes the artifact all the same")
-}
-
-/// An artifact says something else than its source: a defect of the emitter or of the decoder.
-pub(super) fn differs(target: Target, flow: Flow, passes: bool) -> Diagnostic {
-    let (source, artifact) = if passes { ("passes", "denies it") } else { ("is denied", "lets it pass") };
-    let name = target.name();
-    let message =
-        format!("by the policy this flow {source}, and the artifact for {name} {artifact}: nothing was written");
-    Diagnostic::error("egress::internal::artifact", message).witness(flow).help("please report this with the policy")
-}
-
-/// An artifact cannot be read back: a defect of the emitter or of the decoder.
-pub(super) fn unreadable(target: Target, why: &str) -> Diagnostic {
-    let message = format!("the artifact for {} cannot be read back, so nothing was written", target.name());
-    Diagnostic::error("egress::internal::artifact", message).fact(why).help("please report this with the policy")
 }
 
 fn about(finding: Diagnostic, program: &Program, target: Target, origin: Option<OriginId>) -> Diagnostic {

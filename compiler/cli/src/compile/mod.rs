@@ -1,31 +1,30 @@
 //! `egressc compile`: makes the files by which targets enforce a unit.
 //!
 //! In: files, an inventory, targets. Out: one artifact for each target, all of them or none. The way: check, emit, read
-//! the bytes back and hold them against the source, have the target's own tool check them, write. A finding that is an
-//! error stops it at any stage, and then nothing is written.
+//! the bytes back and prove that they do what the source says, have the target's own tool check them, write. A finding
+//! that is an error stops it at any stage, and then nothing is written.
 
-mod differential;
 mod findings;
-mod nft;
 mod options;
 mod replaces;
-mod sample;
+mod unproved;
 
-pub(crate) use options::Compile;
+pub(crate) use options::{Compile, HookName, Target};
 
+use crate::artifact::{Held, Role, Scope, Source, Telling};
 use crate::diagnose::{self, Diagnosed};
 use crate::disk;
 use crate::exit::{Failure, Outcome};
+use crate::nft::{self, DryRun};
 use crate::progress;
-use crate::render::{self, Made};
+use crate::prove::{Session, Work};
+use crate::render::{self, Made, Proof, Standing};
 use crate::terminal::{self, Colour};
 use crate::write;
-use differential::SelfCheck;
 use egress_backends::{Artifact, EmitError, cilium, nftables};
 use egress_compiler::{Diagnostic, diagnostic};
 use egress_ir::Program;
-use nft::DryRun;
-use options::Target;
+use egress_verifier::Prover;
 use std::path::{Path, PathBuf};
 
 /// Compiles.
@@ -38,23 +37,31 @@ pub(crate) fn run(options: &Compile, colour: Colour) -> Result<Outcome, Failure>
     let diagnosed = diagnose::run(&options.unit, &options.world)?;
     let mut findings = diagnosed.compiled.diagnostics.clone();
     let mut made = Vec::new();
+    let mut work = None;
     if diagnosed.outcome(&findings, options.findings.deny_warnings) == Outcome::Holds
         && let Some(program) = &diagnosed.compiled.program
     {
         let nftables = options.nftables.resolved(replaced, &diagnosed.digest);
-        let job = Job { options, program, diagnosed: &diagnosed, nftables };
-        for target in options.targets() {
-            made.extend(job.make(target, &mut findings));
+        let source = Source { program, inventory: diagnosed.inventory.as_ref() };
+        let job = Job { options, program, source, diagnosed: &diagnosed, nftables };
+        let targets = options.targets();
+        let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
+        let mut session = Session::open(&options.proof, &format!("compile-{}", names.join("-")));
+        for target in targets {
+            made.extend(job.make(target, &mut session.prover, &mut findings));
         }
+        let closed = session.close();
+        work = Some(closed.work);
+        findings.extend(closed.warnings);
         diagnostic::sort(&mut findings);
     }
-    let outcome = diagnosed.outcome(&findings, options.findings.deny_warnings);
+    let outcome = diagnosed.outcome_of_proofs(&findings, options.findings.deny_warnings);
     if outcome == Outcome::Holds {
         options.write(&made)?;
     } else {
         made.clear();
     }
-    options.report(&diagnosed, &findings, made, colour)?;
+    options.report(&diagnosed, &findings, made, work, colour)?;
     Ok(outcome)
 }
 
@@ -68,14 +75,15 @@ struct Checked {
 struct Job<'j> {
     options: &'j Compile,
     program: &'j Program,
+    source: Source<'j>,
     diagnosed: &'j Diagnosed,
     nftables: nftables::Options,
 }
 
 impl Job<'_> {
     /// The artifact for a target with what was done to check it; findings say why there is none.
-    fn make(&self, target: Target, found: &mut Vec<Diagnostic>) -> Option<Checked> {
-        let artifact = match progress::during("compiling", || self.emit(target)) {
+    fn make(&self, target: Target, prover: &mut Prover, found: &mut Vec<Diagnostic>) -> Option<Checked> {
+        let mut artifact = match progress::during("compiling", || self.emit(target)) {
             Ok(artifact) => artifact,
             Err(errors) => {
                 found.extend(errors.iter().map(|error| findings::refusal(self.program, target, error)));
@@ -83,23 +91,38 @@ impl Job<'_> {
             }
         };
         found.extend(artifact.notices.iter().map(|notice| findings::notice(self.program, target, notice)));
-        let flows = match progress::during("checking the artifact", || self.self_check(target, &artifact)) {
-            SelfCheck::Agrees(flows) => flows,
-            SelfCheck::Differs { flow, passes } => {
-                found.push(findings::differs(target, *flow, passes));
-                return None;
-            }
-            SelfCheck::Unreadable(why) => {
-                found.push(findings::unreadable(target, &why));
-                return None;
-            }
-        };
-        let mut checks = vec![format!("checked against the source on {}", render::counted(flows, "flow"))];
+        let proof = self.prove(target, &mut artifact, prover, found)?;
+        let mut checks = vec![match proof.answer {
+            Standing::Proved => format!("proved equal to its source for {}", proof.notes.join("; ")),
+            Standing::Unknown | Standing::Refuted => "unproved: it says so itself".to_owned(),
+        }];
         if target == Target::Nftables {
             checks.push(self.dry_run(&artifact, found)?);
         }
-        let note = Made { target: target.name(), file: None, bytes: artifact.bytes.len(), flows, checks };
+        let note = Made { target: target.name(), file: None, bytes: artifact.bytes.len(), checks, proof };
         Some(Checked { artifact, note })
+    }
+
+    /// The proof that an artifact does what the source says. Nothing when it does not, or nobody knows; then findings
+    /// say so, unless unproved artifacts are wanted.
+    fn prove(
+        &self,
+        target: Target,
+        artifact: &mut Artifact,
+        prover: &mut Prover,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Proof> {
+        let held = progress::during("proving the artifact", || self.hold(target, artifact, prover));
+        let name = format!("the artifact for {}", target.name());
+        let telling = Telling { source: self.source, name: &name, role: Role::Made };
+        let (findings, proof) = telling.tell(held);
+        if proof.answer == Standing::Proved {
+            return Some(proof);
+        }
+        let unproved = self.options.unproved;
+        found.extend(findings.into_iter().map(|finding| unproved::finding(finding, unproved)));
+        artifact.bytes = unproved::marked(target, &artifact.bytes, &proof);
+        unproved.then_some(proof)
     }
 
     fn emit(&self, target: Target) -> Result<Artifact, Vec<EmitError>> {
@@ -109,11 +132,11 @@ impl Job<'_> {
         }
     }
 
-    fn self_check(&self, target: Target, artifact: &Artifact) -> SelfCheck {
-        let inventory = self.diagnosed.inventory.as_ref();
+    fn hold(&self, target: Target, artifact: &Artifact, prover: &mut Prover) -> Held {
+        let scope = Scope { hooks: self.nftables.hooks.clone(), interfaces: self.nftables.interfaces.clone() };
         match target {
-            Target::Nftables => differential::nftables(self.program, inventory, &self.nftables, &artifact.bytes),
-            Target::Cilium => differential::cilium(self.program, inventory, &artifact.bytes),
+            Target::Nftables => self.source.hold_nftables(&artifact.bytes, &scope, prover),
+            Target::Cilium => self.source.hold_cilium(&artifact.bytes, prover),
         }
     }
 
@@ -161,6 +184,7 @@ impl Compile {
         diagnosed: &Diagnosed,
         found: &[Diagnostic],
         made: Vec<Checked>,
+        work: Option<Work>,
         colour: Colour,
     ) -> Result<(), Failure> {
         let named = |checked: Checked| {
@@ -168,7 +192,7 @@ impl Compile {
             Made { file: path, ..checked.note }
         };
         let made: Vec<Made> = made.into_iter().map(named).collect();
-        let report = render::Report { made: &made, ..diagnosed.report("compile", found) };
+        let report = render::Report { made: &made, work, ..diagnosed.report("compile", found) };
         if self.goes_to_stdout() {
             terminal::complain(&render::render(&report, self.findings.format, colour.on_stderr()));
             Ok(())

@@ -6,6 +6,7 @@
 use super::replaces::Replaced;
 use crate::arguments::{FindingsArguments, UnitArguments, WorldArguments};
 use crate::exit::Failure;
+use crate::prove::ProofArguments;
 use clap::ValueEnum;
 use egress_backends::{cilium, nftables};
 use std::path::PathBuf;
@@ -28,10 +29,15 @@ pub(crate) struct Compile {
     /// Write each artifact to a file of its usual name in this folder
     #[arg(long, value_name = "FOLDER")]
     pub(super) out_dir: Option<PathBuf>,
+    /// Write artifacts that are not proved equal to their source too; they say so themselves
+    #[arg(long)]
+    pub(super) unproved: bool,
     #[command(flatten)]
     pub(super) nftables: NftablesOptions,
     #[command(flatten)]
     pub(super) cilium: CiliumOptions,
+    #[command(flatten)]
+    pub(super) proof: ProofArguments,
 }
 
 /// What to compile to.
@@ -45,7 +51,7 @@ pub(crate) enum Target {
 
 impl Target {
     /// The name as it is typed.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nftables => "nftables",
             Self::Cilium => "cilium",
@@ -100,7 +106,7 @@ pub(super) struct CiliumOptions {
 
 /// Where packets are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum HookName {
+pub(crate) enum HookName {
     /// What is forwarded for others
     Prerouting,
     /// What the host itself sends
@@ -186,7 +192,8 @@ impl CiliumOptions {
 }
 
 impl HookName {
-    fn into_backend(self) -> nftables::Hook {
+    /// As the backend knows it.
+    pub(crate) fn into_backend(self) -> nftables::Hook {
         match self {
             Self::Prerouting => nftables::Hook::Prerouting,
             Self::Output => nftables::Hook::Output,

@@ -3,16 +3,15 @@
 //! In: an explanation. Out: the object, with keys in a fixed order.
 
 use super::reasons::Explanation;
-use crate::render::{Index, Tool, VERSION, flow_as_json, place_as_json, to_text};
+use crate::render::{Tool, VERSION, flow_as_json, to_text};
+use crate::rules::Rules;
 use egress_compiler::Source;
-use egress_compiler::source::Place;
-use egress_ir::{Action, Arena, BlockId, BlockKind, GatewayId, OriginId, Program, RuleId, SourceId, Verdict};
-use egress_lang::span::Span;
+use egress_ir::{Arena, GatewayId, Program, RuleId, SourceId, Verdict};
 use serde_json::{Value, json};
 
 /// The explanation as text.
 pub(super) fn show(program: &Program, sources: &Arena<SourceId, Source>, explanation: &Explanation) -> String {
-    let page = Page { program, index: Index::new(sources) };
+    let page = Page { program, rules: Rules::new(program, sources) };
     let decision = &explanation.decision;
     let pivots = explanation
         .pivots
@@ -34,7 +33,7 @@ pub(super) fn show(program: &Program, sources: &Arena<SourceId, Source>, explana
             "rules": page.rules(&decision.rules),
         },
         "also_matching": page.rules(&explanation.bystanders()),
-        "blocks": explanation.blocks.iter().map(|block| page.block(*block)).collect::<Vec<_>>(),
+        "blocks": explanation.blocks.iter().map(|block| page.rules.block_as_json(*block)).collect::<Vec<_>>(),
         "changes": pivots.chain(additions).collect::<Vec<_>>(),
         "assumptions": explanation.assumptions,
     }))
@@ -42,7 +41,7 @@ pub(super) fn show(program: &Program, sources: &Arena<SourceId, Source>, explana
 
 struct Page<'p> {
     program: &'p Program,
-    index: Index<'p>,
+    rules: Rules<'p>,
 }
 
 impl Page<'_> {
@@ -61,42 +60,6 @@ impl Page<'_> {
     }
 
     fn rules(&self, rules: &[RuleId]) -> Vec<Value> {
-        rules.iter().map(|rule| self.rule(*rule)).collect()
-    }
-
-    fn rule(&self, id: RuleId) -> Value {
-        let rule = self.program.rules.at(id);
-        let origin = self.program.origins.entries.at(rule.origin);
-        let block = self.program.blocks.at(rule.block);
-        let owner = origin.owner.as_ref().or(self.program.origins.entries.at(block.origin).owner.as_ref());
-        json!({
-            "name": self.program.rule_name(id),
-            "action": match rule.action { Action::Allow => "allow", Action::Deny => "deny" },
-            "block": block.name,
-            "place": self.place(rule.origin),
-            "owner": owner,
-            "because": origin.because,
-            "ticket": origin.ticket,
-            "until": origin.until.map(|until| until.to_string()),
-            "gateway": rule.gateway.map(|id| self.program.gateways.at(id).name.clone()),
-            "log": rule.log,
-        })
-    }
-
-    fn block(&self, id: BlockId) -> Value {
-        let block = self.program.blocks.at(id);
-        json!({
-            "name": block.name,
-            "kind": match block.kind { BlockKind::Policy => "policy", BlockKind::Guardrail => "guardrail" },
-            "audit": block.audit,
-            "owner": self.program.origins.entries.at(block.origin).owner,
-            "place": self.place(block.origin),
-        })
-    }
-
-    fn place(&self, id: OriginId) -> Value {
-        let origin = self.program.origins.entries.at(id);
-        let place = Place::new(origin.source, Span::new(origin.start, origin.end));
-        json!(place_as_json(&self.index, place))
+        rules.iter().map(|rule| self.rules.json(*rule)).collect()
     }
 }

@@ -4,8 +4,9 @@
 
 use super::reasons::Explanation;
 use crate::render::counted;
+use crate::rules::Rules;
 use egress_compiler::Source;
-use egress_ir::{Action, Arena, BlockId, BlockKind, GatewayId, OriginId, Program, RuleId, SourceId, Verdict};
+use egress_ir::{Arena, BlockId, BlockKind, GatewayId, Program, RuleId, SourceId, Verdict};
 
 /// The explanation as text.
 pub(super) fn show(
@@ -14,14 +15,16 @@ pub(super) fn show(
     explanation: &Explanation,
     coloured: bool,
 ) -> String {
-    let page = Page { program, sources, coloured };
+    let page = Page { program, rules: Rules::new(program, sources), coloured };
     let decision = &explanation.decision;
     let mut text = format!("{}\n  {}\n", explanation.flow, page.verdict(&decision.verdict, true));
     if decision.rules.is_empty() {
         text.push_str(&format!("  {}\n", page.without_rules(&decision.verdict)));
     }
-    text.push_str(&page.section("decided by", decision.rules.iter().map(|rule| page.rule(*rule))));
-    text.push_str(&page.section("also matching", explanation.bystanders().into_iter().map(|rule| page.rule(rule))));
+    text.push_str(&page.section("decided by", decision.rules.iter().map(|rule| page.rules.lines(*rule))));
+    text.push_str(
+        &page.section("also matching", explanation.bystanders().into_iter().map(|rule| page.rules.lines(rule))),
+    );
     text.push_str(
         &page.section("blocks that speak about it", explanation.blocks.iter().map(|block| page.block(*block))),
     );
@@ -41,7 +44,7 @@ pub(super) fn show(
 
 struct Page<'p> {
     program: &'p Program,
-    sources: &'p Arena<SourceId, Source>,
+    rules: Rules<'p>,
     coloured: bool,
 }
 
@@ -90,40 +93,6 @@ impl Page<'_> {
         if addresses.is_empty() { gateway.name.clone() } else { format!("{} ({})", gateway.name, addresses.join(", ")) }
     }
 
-    fn rule(&self, id: RuleId) -> String {
-        let rule = self.program.rules.at(id);
-        let action = match rule.action {
-            Action::Allow => "allow",
-            Action::Deny => "deny",
-        };
-        let audit = if self.program.blocks.at(rule.block).audit { "  in audit mode" } else { "" };
-        let head = format!("{action}  {}  {}{audit}", self.program.rule_name(id), self.place(rule.origin));
-        [
-            Some(head),
-            self.text(rule.origin).map(|text| format!("  {text}")),
-            self.said(id).map(|said| format!("  {said}")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join("\n")
-    }
-
-    /// Owner, reason, ticket and last day of a rule.
-    fn said(&self, id: RuleId) -> Option<String> {
-        let rule = self.program.rules.at(id);
-        let origin = self.program.origins.entries.at(rule.origin);
-        let block = self.program.origins.entries.at(self.program.blocks.at(rule.block).origin);
-        let parts = [
-            origin.owner.as_ref().or(block.owner.as_ref()).map(|owner| format!("owner {owner}")),
-            origin.because.as_ref().map(|because| format!("because \"{because}\"")),
-            origin.ticket.as_ref().map(|ticket| format!("ticket {ticket}")),
-            origin.until.map(|until| format!("until {until}")),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        (!parts.is_empty()).then(|| parts.join(", "))
-    }
-
     fn block(&self, id: BlockId) -> String {
         let block = self.program.blocks.at(id);
         let kind = match block.kind {
@@ -133,22 +102,7 @@ impl Page<'_> {
         let audit = if block.audit { "  in audit mode" } else { "" };
         let owner = &self.program.origins.entries.at(block.origin).owner;
         let owner = owner.as_ref().map(|owner| format!("  owner {owner}")).unwrap_or_default();
-        format!("{kind} {}  {}{owner}{audit}", block.name, self.place(block.origin))
-    }
-
-    /// `shop.egress:12`
-    fn place(&self, id: OriginId) -> String {
-        let origin = self.program.origins.entries.at(id);
-        format!("{}:{}", self.program.origins.sources.at(origin.source), origin.line)
-    }
-
-    /// The rule as it was written, on one line.
-    fn text(&self, id: OriginId) -> Option<String> {
-        let origin = self.program.origins.entries.at(id);
-        let text = &self.sources.get(origin.source)?.text;
-        let (start, end) = (usize::try_from(origin.start).ok()?, usize::try_from(origin.end).ok()?);
-        let words: Vec<&str> = text.get(start..end)?.split_whitespace().collect();
-        (!words.is_empty()).then(|| words.join(" "))
+        format!("{kind} {}  {}{owner}{audit}", block.name, self.rules.place(block.origin))
     }
 
     fn changes(&self, explanation: &Explanation) -> Vec<String> {
@@ -158,7 +112,7 @@ impl Page<'_> {
         let mut changes: Vec<String> = explanation.pivots.iter().map(without).collect();
         for addition in &explanation.additions {
             let block = self.program.blocks.at(addition.block);
-            changes.push(format!("in policy {} ({}): {}", block.name, self.place(block.origin), addition.rule));
+            changes.push(format!("in policy {} ({}): {}", block.name, self.rules.place(block.origin), addition.rule));
         }
         if changes.is_empty() {
             changes.push(self.no_single_change(explanation));

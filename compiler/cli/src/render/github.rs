@@ -4,7 +4,7 @@
 //! See <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
 
 use super::place::Index;
-use super::{Report, Summary};
+use super::{Report, Summary, coverage, proofs};
 use egress_compiler::{Diagnostic, Severity};
 
 /// The report.
@@ -13,6 +13,8 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let mut text: String = report.findings.iter().map(|finding| command(finding, &index)).collect();
     text.push_str(&format!("{}: {}\n", report.subject, Summary::of(report.findings)));
     text.extend(report.made.iter().map(|made| format!("{made}\n")));
+    text.push_str(&coverage::lines(report.coverage));
+    text.push_str(&proofs::lines(report));
     text
 }
 
@@ -75,7 +77,16 @@ mod tests {
         let id = sources.push(Source::new("a,b:c%.egress".into(), "x\n::stop-commands::y\n".into()));
         let finding = Diagnostic::error("egress::rule::dead", "100% of\r\n::error::`x`")
             .label(Label::primary(Place::new(id, Span::new(0, 1)), "here"));
-        let report = Report { verb: "check", subject: "1 file", sources: &sources, findings: &[finding], made: &[] };
+        let report = Report {
+            verb: "check",
+            subject: "1 file",
+            sources: &sources,
+            findings: &[finding],
+            made: &[],
+            proofs: &[],
+            coverage: &[],
+            work: None,
+        };
         assert_eq!(
             render(&report),
             "::error file=a%2Cb%3Ac%25.egress,line=1,col=1,endColumn=2,endLine=1,title=egress%3A%3Arule%3A%3Adead\

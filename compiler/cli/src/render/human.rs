@@ -4,7 +4,7 @@
 //! in all files, because [`Stitched`] lays the files end to end as one text.
 
 use super::place::{Index, Lines};
-use super::{Report, Summary, counted};
+use super::{Report, Summary, counted, coverage, proofs};
 use egress_compiler::{Diagnostic, Label, Severity};
 use egress_ir::SourceId;
 use miette::{
@@ -28,6 +28,8 @@ pub(super) fn render(report: &Report<'_>, coloured: bool) -> String {
     let colon = if report.subject.is_empty() { "" } else { ": " };
     text.push_str(&format!("{}{colon}{}\n", report.subject, Summary::of(report.findings)));
     text.extend(report.made.iter().map(|made| format!("{made}\n")));
+    text.push_str(&coverage::lines(report.coverage));
+    text.push_str(&proofs::lines(report));
     if let Some(first) = report.findings.first() {
         text.push_str(&format!("what a code means: egressc explain {}\n", first.code));
     }

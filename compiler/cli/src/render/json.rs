@@ -3,7 +3,8 @@
 //! In: a report. Out: the object, indented, with keys in a fixed order. Additions keep `version`; changes raise it.
 
 use super::place::{Index, Position};
-use super::{Made, Report, Summary};
+use super::{Covered, Made, Proof, Report, Summary};
+use crate::prove::Work;
 use egress_compiler::source::Place;
 use egress_compiler::{Diagnostic, Label, Severity};
 use egress_ir::{Flow, Labels, Workload, protocol};
@@ -24,6 +25,9 @@ pub(super) fn render(report: &Report<'_>) -> String {
         summary: Summary::of(report.findings),
         findings: report.findings.iter().map(|finding| Finding::new(finding, &index)).collect(),
         artifacts: report.made,
+        proofs: report.proofs,
+        coverage: report.coverage,
+        work: report.work,
     };
     to_text(&object)
 }
@@ -79,6 +83,9 @@ struct Object<'r> {
     summary: Summary,
     findings: Vec<Finding<'r>>,
     artifacts: &'r [Made],
+    proofs: &'r [Proof],
+    coverage: &'r [Covered],
+    work: Option<Work>,
 }
 
 /// This program.

@@ -3,16 +3,20 @@
 //! In: a [`Report`]. Out: text for standard output. Sources are attached to findings here and nowhere else. Never
 //! decides what is a finding, and never writes anything.
 
+mod coverage;
 mod github;
 mod human;
 mod json;
 mod place;
+mod proofs;
 mod sarif;
 
+pub(crate) use coverage::{Covered, Parts, RuleShare};
 pub(crate) use json::{Tool, VERSION, flow as flow_as_json, place as place_as_json, to_text};
 pub(crate) use place::Index;
 
 use crate::arguments::Format;
+use crate::prove::Work;
 use egress_compiler::{Diagnostic, Severity, Source};
 use egress_ir::{Arena, SourceId};
 
@@ -29,10 +33,16 @@ pub(crate) struct Report<'r> {
     pub(crate) findings: &'r [Diagnostic],
     /// The artifacts that were made.
     pub(crate) made: &'r [Made],
+    /// What was to be proved, in order.
+    pub(crate) proofs: &'r [Proof],
+    /// What policies decide for whom, where that was asked.
+    pub(crate) coverage: &'r [Covered],
+    /// How much was proved; nothing where nothing was to be.
+    pub(crate) work: Option<Work>,
 }
 
 /// An artifact that was made.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Made {
     /// What it is for.
     pub(crate) target: &'static str,
@@ -40,10 +50,10 @@ pub(crate) struct Made {
     pub(crate) file: Option<String>,
     /// Its length.
     pub(crate) bytes: usize,
-    /// The number of flows on which it was held against the source.
-    pub(crate) flows: usize,
     /// How it was checked, and what was not done, a few words each.
     pub(crate) checks: Vec<String>,
+    /// Whether it does what the policy says.
+    pub(crate) proof: Proof,
 }
 
 impl std::fmt::Display for Made {
@@ -51,6 +61,57 @@ impl std::fmt::Display for Made {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let file = self.file.as_deref().unwrap_or("standard output");
         write!(f, "{file}: {}, {} bytes; {}", self.target, self.bytes, self.checks.join("; "))
+    }
+}
+
+/// Something that was to be proved.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub(crate) struct Proof {
+    /// What it is about.
+    pub(crate) kind: ProofKind,
+    /// What is claimed, such as an assertion as it was written.
+    pub(crate) statement: String,
+    /// The control that asks for it.
+    pub(crate) control: Option<String>,
+    /// Whether it holds.
+    pub(crate) answer: Standing,
+    /// Why it is unknown, or what the proof is about, a few words each.
+    pub(crate) notes: Vec<String>,
+    /// The flows that refute it, the widest block first, see `docs/json.md`.
+    pub(crate) blocks: Vec<serde_json::Value>,
+}
+
+/// What a proof is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProofKind {
+    /// What the checker says about rules.
+    Findings,
+    /// An assertion of the policy.
+    Assertion,
+    /// An artifact and its source.
+    Artifact,
+}
+
+/// What became of a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Standing {
+    /// It holds for every flow.
+    Proved,
+    /// Nobody knows.
+    Unknown,
+    /// It does not hold.
+    Refuted,
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Proved => "proved",
+            Self::Unknown => "unknown",
+            Self::Refuted => "refuted",
+        })
     }
 }
 

@@ -65,6 +65,9 @@ pub(crate) fn run_in(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
         .args(arguments)
         .current_dir(folder)
         .env_remove("NO_COLOR")
+        // Proofs are remembered where a test says, and nowhere else.
+        .env_remove("XDG_CACHE_HOME")
+        .env_remove("HOME")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

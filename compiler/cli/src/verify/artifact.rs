@@ -1,0 +1,80 @@
+//! An artifact that somebody has, or what the kernel holds.
+//!
+//! In: bytes. Out: findings and a proof. Rulesets of others are named where they hook packets, and never guessed at.
+
+use crate::artifact::{Held, Role, Scope, Source, Telling};
+use crate::compile::Target;
+use crate::disk;
+use crate::exit::Failure;
+use crate::nft;
+use crate::render::Proof;
+use egress_backends::nftables;
+use egress_compiler::Diagnostic;
+use egress_verifier::Prover;
+use std::collections::BTreeSet;
+
+/// What is to be held against the policies.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// What it is called in messages.
+    name: String,
+    target: Target,
+    bytes: Vec<u8>,
+    /// Whether it is what the kernel holds, of which an absent table says much.
+    live: bool,
+}
+
+impl Given {
+    /// A file that the user named.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn file(path: &str, target: Target) -> Result<Self, Failure> {
+        let bytes = match path {
+            "-" => disk::read_stdin(disk::LIST_LIMIT)?,
+            _ => disk::read_named(path, disk::LIST_LIMIT)?,
+        };
+        Ok(Self { name: format!("`{path}`"), target, bytes, live: false })
+    }
+
+    /// What nftables enforces on this machine.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub(super) fn live() -> Result<Self, Failure> {
+        let name = "the kernel of this machine".to_owned();
+        Ok(Self { name, target: Target::Nftables, bytes: nft::list_ruleset()?, live: true })
+    }
+
+    /// Findings and the proof.
+    pub(super) fn hold(&self, source: Source<'_>, scope: &Scope, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
+        let (held, others) = self.held(source, scope, prover);
+        let telling = Telling { source, name: &self.name, role: Role::Given };
+        let (mut findings, proof) = telling.tell(held);
+        findings.extend(others.map(|others| self.foreign(&others)));
+        (findings, vec![proof])
+    }
+
+    fn held(&self, source: Source<'_>, scope: &Scope, prover: &mut Prover) -> (Held, Option<BTreeSet<String>>) {
+        let is_listing = self.live || self.bytes.trim_ascii_start().starts_with(b"{");
+        match self.target {
+            Target::Cilium => (source.hold_cilium(&self.bytes, prover), None),
+            Target::Nftables if is_listing => match nftables::decode_listing(&self.bytes) {
+                Ok(nftables::Listing { ruleset, others }) => {
+                    (source.hold_ruleset(&ruleset, scope, prover), Some(others).filter(|others| !others.is_empty()))
+                }
+                Err(error) => (Held::Unreadable(error.to_string()), None),
+            },
+            Target::Nftables => (source.hold_nftables(&self.bytes, scope, prover), None),
+        }
+    }
+
+    /// What else hooks packets.
+    fn foreign(&self, others: &BTreeSet<String>) -> Diagnostic {
+        let message = format!("{} holds other tables that hook packets too, of which nothing is proved", self.name);
+        let warning = Diagnostic::warning("egress::artifact::foreign", message);
+        let warning = others.iter().fold(warning, |warning, chain| warning.fact(chain.clone()));
+        warning
+            .help("see that none of them drops what the policy allows, changes addresses before, or leads packets past")
+    }
+}

@@ -1,0 +1,167 @@
+//! `egressc verify`: proves what policies assert, what is found about them, and that an artifact does what they say.
+//!
+//! In: files, an inventory, an artifact or what the kernel holds. Out: findings, and what is proved; exit code 0 only if
+//! everything is. All answers are about every flow; none is sampled.
+
+mod artifact;
+mod assertions;
+mod claims;
+mod coverage;
+
+use crate::arguments::{FindingsArguments, UnitArguments, WorldArguments};
+use crate::artifact::{Scope, Source};
+use crate::compile::{HookName, Target};
+use crate::diagnose::{self, Diagnosed};
+use crate::exit::{Failure, Outcome};
+use crate::progress;
+use crate::prove::{ProofArguments, Session};
+use crate::render::{self, Covered, Proof};
+use crate::terminal::{self, Colour};
+use artifact::Given;
+use egress_compiler::{Diagnostic, diagnostic};
+use egress_ir::Program;
+use egress_verifier::assertions::Population;
+
+/// The options of `verify`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 everything is proved, 1 something is refuted or found, 2 usage or input error, 3 \
+                        something is unknown."
+)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    unit: UnitArguments,
+    #[command(flatten)]
+    world: WorldArguments,
+    #[command(flatten)]
+    findings: FindingsArguments,
+    /// Speak about the pods of the inventory alone, not about all that there could be
+    #[arg(long, requires = "inventory")]
+    running: bool,
+    /// Show what is decided for whom, by which rule, and which rules no assertion depends on
+    #[arg(long)]
+    coverage: bool,
+    /// Prove that this artifact does what the policies say; - is standard input
+    #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "live")]
+    artifact: Option<String>,
+    /// What the artifact is for
+    #[arg(long, value_enum, value_name = "TARGET", requires = "artifact")]
+    target: Option<Target>,
+    /// Prove that what nftables enforces on this machine now does what the policies say
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    scope: ScopeArguments,
+    #[command(flatten)]
+    proof: ProofArguments,
+}
+
+/// Where nftables must judge.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options for nftables")]
+struct ScopeArguments {
+    /// Where packets must be judged [default: prerouting; on a host without a cluster, output too; and where the
+    /// ruleset hooks]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "HOOK")]
+    hooks: Vec<HookName>,
+    /// Judge what arrives by this interface; a final * stands for any ending; may be given again [default: any]
+    #[arg(long, value_name = "NAME")]
+    interface: Vec<String>,
+}
+
+/// Verifies.
+pub(crate) fn run(options: &Verify, colour: Colour) -> Result<Outcome, Failure> {
+    options.validate()?;
+    let given = options.given()?;
+    let diagnosed = diagnose::run(&options.unit, &options.world)?;
+    let mut page = Page { findings: diagnosed.compiled.diagnostics.clone(), ..Page::default() };
+    let mut work = None;
+    if let Some(program) = &diagnosed.compiled.program {
+        let mut session = Session::open(&options.proof, "verify");
+        options.prove(program, &diagnosed, given.as_ref(), &mut session, &mut page);
+        let closed = session.close();
+        work = Some(closed.work);
+        page.findings.extend(closed.warnings);
+        diagnostic::sort(&mut page.findings);
+    }
+    let report = render::Report {
+        proofs: &page.proofs,
+        coverage: &page.coverage,
+        work,
+        ..diagnosed.report("verify", &page.findings)
+    };
+    terminal::print(&render::render(&report, options.findings.format, colour.on_stdout()))?;
+    Ok(diagnosed.outcome_of_proofs(&page.findings, options.findings.deny_warnings))
+}
+
+/// What there is to say.
+#[derive(Debug, Default)]
+struct Page {
+    findings: Vec<Diagnostic>,
+    proofs: Vec<Proof>,
+    coverage: Vec<Covered>,
+}
+
+impl Page {
+    fn add(&mut self, (findings, proofs): (Vec<Diagnostic>, Vec<Proof>)) {
+        self.findings.extend(findings);
+        self.proofs.extend(proofs);
+    }
+}
+
+impl Verify {
+    fn validate(&self) -> Result<(), Failure> {
+        let scoped = !self.scope.hooks.is_empty() || !self.scope.interface.is_empty();
+        let nftables = self.live || self.target == Some(Target::Nftables);
+        if scoped && !nftables {
+            return Err(Failure::new("`--hooks` and `--interface` are for nftables")
+                .help("give `--live`, or an artifact with `--target nftables`"));
+        }
+        let stdin = self.unit.paths.iter().chain(&self.world.inventory).chain(&self.artifact);
+        if stdin.filter(|path| *path == "-").count() > 1 {
+            return Err(Failure::new("standard input can be read once only").help("give `-` once"));
+        }
+        Ok(())
+    }
+
+    /// What is to be held against the policies.
+    fn given(&self) -> Result<Option<Given>, Failure> {
+        match (&self.artifact, self.target) {
+            (Some(path), Some(target)) => Given::file(path, target).map(Some),
+            _ if self.live => Given::live().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn prove(
+        &self,
+        program: &Program,
+        diagnosed: &Diagnosed,
+        given: Option<&Given>,
+        session: &mut Session,
+        page: &mut Page,
+    ) {
+        let prover = &mut session.prover;
+        let compiled = &diagnosed.compiled;
+        page.add(progress::during("proving the findings", || claims::confirm(program, compiled, prover)));
+        let inventory = diagnosed.inventory.as_ref();
+        let population = match inventory {
+            Some(inventory) if self.running => Population::Running(inventory),
+            known => Population::Possible(known),
+        };
+        let asserted = assertions::Asserted { program, sources: &compiled.sources };
+        if self.coverage {
+            let found = progress::during("proving coverage", || coverage::coverage(&asserted, population, prover));
+            page.coverage = found.covered;
+            page.add((found.findings, found.proofs));
+        } else if !program.assertions.is_empty() {
+            page.add(progress::during("proving assertions", || asserted.prove(population, prover)));
+        }
+        if let Some(given) = given {
+            let hooks = self.scope.hooks.iter().map(|hook| hook.into_backend()).collect();
+            let scope = Scope { hooks, interfaces: self.scope.interface.clone() };
+            let source = Source { program, inventory };
+            page.add(progress::during("proving the artifact", || given.hold(source, &scope, prover)));
+        }
+    }
+}
