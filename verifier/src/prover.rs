@@ -31,6 +31,8 @@ pub struct Prover {
     limits: Limits,
     cache: Cache,
     pending: BTreeMap<Key, Lemma>,
+    /// What follows from the pending lemmas.
+    conclusions: Vec<(Key, Vec<u8>)>,
     asked: HashSet<Key>,
     effort: Effort,
 }
@@ -64,7 +66,7 @@ impl Prover {
             return;
         }
         self.effort.lemmas += 1;
-        if self.cache.knows(&key) {
+        if self.cache.recall(&key).is_some() {
             self.effort.remembered += 1;
         } else {
             self.pending.insert(key, lemma);
@@ -73,16 +75,28 @@ impl Prover {
 
     /// Proves all lemmas that were asked for.
     pub fn settle(&mut self) -> Answer<Broken> {
+        let conclusions = std::mem::take(&mut self.conclusions);
         let pending: Vec<(Key, Lemma)> = std::mem::take(&mut self.pending).into_iter().collect();
         let batches: Vec<&[(Key, Lemma)]> = pending.chunks(BATCH).collect();
         self.effort.queries += batches.len();
         for (batch, answer) in batches.iter().zip(side_by_side(&batches, &self.limits)) {
             match answer {
-                Answer::Proved => batch.iter().for_each(|(key, _)| self.cache.note(*key)),
+                Answer::Proved => batch.iter().for_each(|(key, _)| self.cache.note(*key, Vec::new())),
                 other => return other,
             }
         }
+        conclusions.into_iter().for_each(|(key, content)| self.cache.note(key, content));
         Answer::Proved
+    }
+
+    /// What an earlier run concluded under this key.
+    pub(crate) fn recall(&mut self, key: &Key) -> Option<&[u8]> {
+        self.cache.recall(key)
+    }
+
+    /// Notes a conclusion for later runs, once [`Prover::settle`] has proved the lemmas that it rests on.
+    pub(crate) fn conclude(&mut self, key: Key, content: Vec<u8>) {
+        self.conclusions.push((key, content));
     }
 
     /// What was proved so far.
@@ -91,7 +105,7 @@ impl Prover {
         self.effort
     }
 
-    /// The lemmas that are proved, for a later run.
+    /// What is proved, for a later run.
     #[must_use]
     pub fn into_cache(self) -> Cache {
         self.cache

@@ -72,3 +72,43 @@ fn a_claim_too_many_or_too_few_is_found_out() {
     }
     assert!(changed > cases, "only {changed} claims were changed");
 }
+
+#[test]
+fn what_is_remembered_of_a_policy_never_changes_an_answer() {
+    let (seed, cases) = (seed(), cases(60));
+    let (mut asked_again, mut refuted) = (0, 0);
+    for case in 0..cases {
+        let before = random(seed, case);
+        let mut rng = Rng::new(seed ^ 0xed17, case);
+        let mut after = before.clone();
+        let rules: Vec<RuleId> = after.rules.ids().collect();
+        let (Some(&one), Some(&two)) = (rng.choose(&rules), rng.choose(&rules)) else { continue };
+        let ports = after.rules.at(two).ports;
+        after.rules.get_mut(one).unwrap().ports = ports;
+        let mut first = Prover::new(Limits::default(), Cache::default());
+        for claims in check(&before, None, CheckLimits::default()).unwrap().claims {
+            assert_eq!(confirm(&before, &claims, &mut first).unwrap(), Answer::Proved);
+        }
+        let bytes = first.into_cache().to_bytes();
+        for (program, changed) in [(&before, false), (&after, true)] {
+            let mut again = Prover::new(Limits::default(), Cache::from_bytes(&bytes));
+            for claims in check(program, None, CheckLimits::default()).unwrap().claims {
+                let answer = confirm(program, &claims, &mut again).unwrap();
+                assert_eq!(answer, Answer::Proved, "seed {seed} case {case}, changed: {changed}");
+                let mut wrong = claims.clone();
+                if !wrong.dead.remove(&one) {
+                    wrong.dead.insert(one);
+                }
+                if wrong.about.contains(&one) {
+                    let answer = confirm(program, &wrong, &mut again).unwrap();
+                    assert!(matches!(answer, Answer::Refuted(_)), "seed {seed} case {case}, changed: {changed}");
+                    refuted += 1;
+                }
+            }
+            let effort = again.effort();
+            assert!(changed || effort.queries == 0, "seed {seed} case {case}: {effort:?}");
+            asked_again += usize::from(effort.queries > 0);
+        }
+    }
+    assert!(asked_again > 0 && refuted > cases, "{asked_again} changes were proved, {refuted} claims refuted");
+}

@@ -4,9 +4,11 @@
 //! of which something else is true. The claims' own classes are not trusted: cells are cut anew, certified, and decided
 //! by lists of which z3 judges each.
 //!
-//! `cells` cuts, `questions` turns what is claimed of a rule at one place into lists.
+//! `cells` cuts, `questions` turns what is claimed of a rule at one place into lists, `memory` keeps what is known of a
+//! sender for later runs.
 
 mod cells;
+mod memory;
 mod questions;
 
 use crate::answer::Answer;
@@ -15,7 +17,8 @@ use crate::lists::Lists;
 use crate::program::possible_senders;
 use crate::prover::Prover;
 use cells::{Cells, Place};
-use egress_ir::{BlockKind, Claims, Program, RuleId, Vocabulary};
+use egress_ir::{BlockId, BlockKind, Claims, Program, RuleId, Vocabulary};
+use memory::{Digests, Facts, QUESTIONS};
 use questions::Questions;
 use std::collections::BTreeSet;
 
@@ -44,7 +47,14 @@ pub fn confirm(program: &Program, claims: &Claims, prover: &mut Prover) -> Resul
     let hosts = program.destination_sets.values().flat_map(|set| set.hosts.iter().cloned()).collect();
     let limits = *prover.limits();
     let lists = Lists::new(Vocabulary::new(&hosts), &limits);
-    let mut work = Work { program, claims, open: Open::new(claims), questions: Questions::new(program, lists, prover) };
+    let mut work = Work {
+        program,
+        claims,
+        open: std::array::from_fn(|_| claims.about.clone()),
+        conflicts: BTreeSet::new(),
+        questions: Questions::new(program, lists, prover),
+        digests: Digests::new(program, &claims.special),
+    };
     let mut seen = BTreeSet::new();
     for class in classes {
         let speaking: Vec<_> = program.blocks.iter().filter(|(_, block)| !block.audit).collect();
@@ -53,59 +63,95 @@ pub fn confirm(program: &Program, claims: &Claims, prover: &mut Prover) -> Resul
         for v6 in [false, true] {
             let sends = if v6 { class.sender.v6 } else { class.sender.v4 };
             if sends && !speaking.is_empty() && seen.insert((speaking.clone(), v6)) {
-                work.sender(&Cells::of(program, &speaking, v6, &claims.special)?)?;
+                work.sender(&speaking, v6)?;
             }
         }
     }
     work.conclude()
 }
 
-/// What is not settled yet: a rule leaves a set once a place is found where it is not what the set says.
-#[derive(Debug)]
-struct Open {
-    dead: BTreeSet<RuleId>,
-    unneeded: BTreeSet<RuleId>,
-    uncut: BTreeSet<RuleId>,
-    unbound: BTreeSet<RuleId>,
-    conflicts: BTreeSet<(RuleId, RuleId)>,
-}
-
-impl Open {
-    fn new(claims: &Claims) -> Self {
-        let all = || claims.about.clone();
-        Self { dead: all(), unneeded: all(), uncut: all(), unbound: all(), conflicts: BTreeSet::new() }
-    }
-}
+/// What is asked about a rule, by its place in [`Facts`].
+const DECIDES: usize = 0;
+const IS_NEEDED: usize = 1;
+const IS_CUT: usize = 2;
+const IS_REBOUND: usize = 3;
 
 struct Work<'w> {
     program: &'w Program,
     claims: &'w Claims,
-    open: Open,
+    /// For each question the rules for which no place has said yes so far.
+    open: [BTreeSet<RuleId>; QUESTIONS],
+    /// Pairs of rules that are in conflict.
+    conflicts: BTreeSet<(RuleId, RuleId)>,
     questions: Questions<'w>,
+    digests: Digests<'w>,
 }
 
 impl Work<'_> {
-    /// Settles what the places of one sender can settle.
-    fn sender(&mut self, cells: &Cells<'_>) -> Result<(), Fault> {
-        for place in cells.places() {
-            for word in &place.words {
-                let rule = word.rule;
-                if self.open.dead.contains(&rule) && self.questions.decides(&place, rule)? {
-                    self.open.dead.remove(&rule);
-                }
-                if self.open.unneeded.contains(&rule) && self.is_needed(&place, rule)? {
-                    self.open.unneeded.remove(&rule);
-                }
-                if self.open.uncut.contains(&rule) && self.questions.is_cut(&place, rule)? {
-                    self.open.uncut.remove(&rule);
-                }
-                if self.open.unbound.contains(&rule) && self.questions.is_rebound(&place, rule)? {
-                    self.open.unbound.remove(&rule);
-                }
+    /// Settles what one sender can settle, from memory where nothing about the sender has changed.
+    fn sender(&mut self, speaking: &[BlockId], v6: bool) -> Result<(), Fault> {
+        let program = self.program;
+        let rules: BTreeSet<RuleId> =
+            speaking.iter().flat_map(|&id| program.blocks.at(id).rules.iter().copied()).collect();
+        let rules: Vec<RuleId> = rules.into_iter().collect();
+        let key = self.digests.of(speaking, &rules, v6);
+        let remembered = self.questions.recall(&key).and_then(|bytes| Facts::from_bytes(bytes, rules.len()));
+        let is_new = remembered.is_none();
+        let mut facts = remembered.unwrap_or_else(|| Facts::none(rules.len()));
+        self.apply(&facts, &rules);
+        let unasked = |(rule, asked): (&RuleId, &[bool; QUESTIONS])| {
+            self.open.iter().zip(asked).any(|(open, asked)| !asked && open.contains(rule))
+        };
+        if is_new || rules.iter().zip(&facts.asked).any(unasked) {
+            for (rule, asked) in rules.iter().zip(&mut facts.asked) {
+                asked.iter_mut().zip(&self.open).for_each(|(asked, open)| *asked |= open.contains(rule));
             }
-            self.conflicts(&place)?;
+            for place in Cells::of(program, speaking, v6, &self.claims.special)?.places() {
+                self.place(&place, &rules, &mut facts)?;
+            }
+            self.apply(&facts, &rules);
+            self.questions.conclude(key, facts.to_bytes());
         }
         Ok(())
+    }
+
+    /// Takes over what is known of a sender's rules.
+    fn apply(&mut self, facts: &Facts, rules: &[RuleId]) {
+        for (rule, found) in rules.iter().zip(&facts.found) {
+            for (open, _) in self.open.iter_mut().zip(found).filter(|(_, found)| **found) {
+                open.remove(rule);
+            }
+        }
+        let at = |place: u32| rules.get(place as usize).copied();
+        self.conflicts.extend(facts.conflicts.iter().filter_map(|&(one, two)| at(one).zip(at(two))));
+    }
+
+    /// Asks about each rule of a place what is still open.
+    fn place(&mut self, place: &Place, rules: &[RuleId], facts: &mut Facts) -> Result<(), Fault> {
+        for rule in place.words.iter().map(|word| word.rule) {
+            let Ok(number) = rules.binary_search(&rule) else { continue };
+            for question in [DECIDES, IS_NEEDED, IS_CUT, IS_REBOUND] {
+                let is_open = self.open.get(question).is_some_and(|open| open.contains(&rule));
+                if is_open && self.ask(question, place, rule)? {
+                    if let Some(open) = self.open.get_mut(question) {
+                        open.remove(&rule);
+                    }
+                    if let Some(found) = facts.found.get_mut(number).and_then(|found| found.get_mut(question)) {
+                        *found = true;
+                    }
+                }
+            }
+        }
+        self.gateways(place, rules, facts)
+    }
+
+    fn ask(&mut self, question: usize, place: &Place, rule: RuleId) -> Result<bool, Fault> {
+        match question {
+            DECIDES => self.questions.decides(place, rule),
+            IS_NEEDED => self.is_needed(place, rule),
+            IS_CUT => self.questions.is_cut(place, rule),
+            _ => self.questions.is_rebound(place, rule),
+        }
     }
 
     fn is_needed(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
@@ -117,14 +163,16 @@ impl Work<'_> {
             || guards && self.questions.denies_alone(place, rule)?)
     }
 
-    fn conflicts(&mut self, place: &Place) -> Result<(), Fault> {
+    fn gateways(&mut self, place: &Place, rules: &[RuleId], facts: &mut Facts) -> Result<(), Fault> {
         let routed: Vec<RuleId> =
             place.words.iter().filter(|word| word.gateway.is_some()).map(|word| word.rule).collect();
-        for (number, &one) in routed.iter().enumerate() {
-            for &two in routed.iter().skip(number + 1) {
-                let pair = (one.min(two), one.max(two));
-                if !self.open.conflicts.contains(&pair) && self.questions.conflict(place, one, two)? {
-                    self.open.conflicts.insert(pair);
+        let number = |rule: &RuleId| rules.binary_search(rule).ok().and_then(|number| u32::try_from(number).ok());
+        for (next, one) in (1..).zip(&routed) {
+            for two in routed.iter().skip(next) {
+                // INVARIANT: words are sorted, so that the first of a pair is the lower one.
+                let Some(pair) = number(one).zip(number(two)) else { continue };
+                if !facts.conflicts.contains(&pair) && self.questions.conflict(place, *one, *two)? {
+                    facts.conflicts.insert(pair);
                 }
             }
         }
@@ -133,25 +181,24 @@ impl Work<'_> {
 
     /// Holds what was found against what was claimed, once all lemmas are settled.
     fn conclude(self) -> Result<Answer<Disagreement>, Fault> {
-        let Self { program, claims, open, questions } = self;
+        let Self { program, claims, open, conflicts, questions, .. } = self;
+        let [dead, unneeded, uncut, unbound] = open;
         match questions.settle() {
             Answer::Proved => {}
             Answer::Refuted(()) => return Err(Fault::BrokenLemma),
             Answer::Unknown(reason) => return Ok(Answer::Unknown(reason)),
         }
-        let alive = |rules: BTreeSet<RuleId>| -> BTreeSet<RuleId> { &rules - &open.dead };
+        let alive = |rules: BTreeSet<RuleId>| -> BTreeSet<RuleId> { &rules - &dead };
         let is_allow = |rule: &&RuleId| program.rules.at(**rule).action == egress_ir::Action::Allow;
         let found = [
-            ("dead", &claims.dead, open.dead.clone()),
-            ("redundant", &claims.redundant, alive(open.unneeded.clone())),
+            ("dead", &claims.dead, dead.clone()),
+            ("redundant", &claims.redundant, alive(unneeded.clone())),
             (
                 "overridden",
                 &claims.overridden,
-                alive(
-                    claims.about.iter().filter(is_allow).copied().filter(|rule| !open.uncut.contains(rule)).collect(),
-                ),
+                alive(claims.about.iter().filter(is_allow).copied().filter(|rule| !uncut.contains(rule)).collect()),
             ),
-            ("open to rebinding", &claims.rebinding, &claims.about - &open.unbound),
+            ("open to rebinding", &claims.rebinding, &claims.about - &unbound),
         ];
         for (what, claimed, proved) in found {
             if let Some(disagreement) = disagreement(program, what, claimed, &proved) {
@@ -161,7 +208,7 @@ impl Work<'_> {
         let about = |pair: &&(RuleId, RuleId)| claims.about.contains(&pair.0) || claims.about.contains(&pair.1);
         let of =
             |pairs: &BTreeSet<(RuleId, RuleId)>| pairs.iter().filter(about).map(|pair| pair.0).collect::<BTreeSet<_>>();
-        let conflicting: BTreeSet<_> = open.conflicts.iter().filter(about).copied().collect();
+        let conflicting: BTreeSet<_> = conflicts.iter().filter(about).copied().collect();
         if claims.conflicts != conflicting {
             let (claimed, proved) = (of(&(&claims.conflicts - &conflicting)), of(&(&conflicting - &claims.conflicts)));
             let found = disagreement(program, "in conflict about its gateway", &claimed, &proved);

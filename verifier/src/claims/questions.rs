@@ -6,7 +6,7 @@
 use super::cells::{Place, Word};
 use crate::answer::Answer;
 use crate::compare::{Fault, possible_ports};
-use crate::lists::{Combination, Lists, TableId};
+use crate::lists::{Combination, Key, Lists, TableId};
 use crate::program::policy_list;
 use crate::prover::Prover;
 use egress_ir::plane::{Entry, Guard, List, ListId, NamesId, PortsId};
@@ -41,6 +41,16 @@ impl<'w> Questions<'w> {
         let possible = [possible_ports(false), possible_ports(true)];
         let (ports, guards, compared) = (FxHashMap::default(), FxHashMap::default(), FxHashMap::default());
         Self { program, lists, prover, ports, guards, possible, compared }
+    }
+
+    /// What an earlier run concluded under this key.
+    pub(super) fn recall(&mut self, key: &Key) -> Option<&[u8]> {
+        self.prover.recall(key)
+    }
+
+    /// Notes a conclusion for later runs, once all lists that were read are proved.
+    pub(super) fn conclude(&mut self, key: Key, content: Vec<u8>) {
+        self.prover.conclude(key, content);
     }
 
     /// Proves all lists that were read.
