@@ -143,15 +143,22 @@ fn proofs_are_remembered_and_damage_does_no_harm() {
     let first = verify();
     let lemmas = first["work"]["lemmas"].as_u64().unwrap();
     assert!(lemmas > 2 && first["work"]["remembered"] == 0, "{first}");
-    let file = folder.path().join("memory/lemmas-verify");
+    let file = folder.path().join("memory/proofs");
     let whole = std::fs::read(&file).unwrap();
     let second = verify();
-    assert_eq!((second["work"]["remembered"].as_u64(), second["work"]["queries"].as_u64()), (Some(lemmas), Some(0)));
+    assert!(second["work"]["lemmas"].as_u64().unwrap() <= lemmas, "{second}");
+    assert_eq!(
+        (&second["work"]["remembered"], &second["work"]["queries"]),
+        (&second["work"]["lemmas"], &Value::from(0))
+    );
     for damage in [b"".to_vec(), b"nonsense".to_vec(), whole[..whole.len() - 5].to_vec(), vec![0; 4096]] {
         std::fs::write(&file, damage).unwrap();
         assert_eq!(verify()["summary"]["warnings"], 0);
         assert_eq!(std::fs::read(&file).unwrap(), whole, "what was proved anew is remembered again");
     }
+    let compile = ["compile", "--target", "nftables", "-o", "x.nft", "--no-nft-check", "p.egress", "--cache", "memory"];
+    assert_eq!(folder.run(&compile).code, Some(0));
+    assert_eq!(verify()["work"]["queries"], 0, "verbs share their memory");
     std::fs::remove_dir_all(folder.path().join("memory")).unwrap();
     std::fs::write(folder.path().join("memory"), "a file").unwrap();
     let blocked = verify();
@@ -214,7 +221,7 @@ fn coverage_says_who_is_decided_by_what() {
     assert_eq!(run.code, Some(0), "{run:?}");
     let report = report(&run);
     let covered = report["coverage"].as_array().unwrap();
-    let of = |who: &str| covered.iter().find(|one| one["from"].as_str().unwrap().contains(who)).unwrap();
+    let of = |who: &str| covered.iter().find(|one| one["from"] == who).unwrap();
     let hosts = of("address 10.9.0.0/24");
     assert_eq!(hosts["governed"], true);
     assert!(hosts["ipv4"]["default"].as_f64().unwrap() > 99.0, "{hosts}");

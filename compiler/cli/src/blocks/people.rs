@@ -10,6 +10,7 @@ use egress_ir::{
     AddressSet, NamespaceSelector, Operator, PodSelector, Program, Requirement, Selector, Sender, Workload, WorkloadSet,
 };
 use egress_verifier::Block;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everybody who sends, with names.
@@ -17,7 +18,12 @@ pub(crate) struct People<'w> {
     senders: &'w [Sender],
     /// What each set is called, and which senders are in it.
     sets: Vec<(String, BTreeSet<usize>)>,
+    /// What was said before: by senders, and whether it was about IPv4 and IPv6.
+    said: RefCell<BTreeMap<Asked, String>>,
 }
+
+/// Senders, and the families of addresses.
+type Asked = (Vec<usize>, bool, bool);
 
 impl<'w> People<'w> {
     /// Senders, and the programs whose policies speak about them.
@@ -42,11 +48,21 @@ impl<'w> People<'w> {
             inside.map(|(place, _)| place).collect::<BTreeSet<usize>>()
         };
         let sets = called.into_iter().filter(|(set, _)| **set != WorkloadSet::All);
-        Self { senders, sets: sets.map(|(set, name)| (name, members(set))).collect() }
+        Self { senders, sets: sets.map(|(set, name)| (name, members(set))).collect(), said: RefCell::default() }
     }
 
     /// The senders of a block in words.
     pub(crate) fn who(&self, block: &Block) -> String {
+        let asked = (block.senders.clone(), block.addresses.v4.is_empty(), block.addresses.v6.is_empty());
+        if let Some(known) = self.said.borrow().get(&asked) {
+            return known.clone();
+        }
+        let who = self.find(block);
+        self.said.borrow_mut().insert(asked, who.clone());
+        who
+    }
+
+    fn find(&self, block: &Block) -> String {
         let possible = self.possible(&block.addresses);
         let wanted: BTreeSet<usize> = block.senders.iter().copied().filter(|place| possible.contains(place)).collect();
         if wanted == possible {
@@ -109,12 +125,13 @@ fn named(sets: &[Named<'_>], wanted: &BTreeSet<usize>, all: &BTreeSet<usize>) ->
     {
         return Some(names.join(", "));
     }
-    let common = pairs(sets).find(|(one, other)| &one.1 & &other.1 == *wanted);
+    let around: Vec<&Named<'_>> = sets.iter().filter(|(_, members)| wanted.is_subset(members)).collect();
+    let common = pairs(&around).find(|(one, other)| &one.1 & &other.1 == *wanted);
     if let Some((one, other)) = common {
         return Some(format!("{} that are in {} too", grouped(one.0), grouped(other.0)));
     }
     let everybody = [("every workload", all.clone())];
-    let wider = sets.iter().chain(&everybody).filter(|(_, members)| wanted.is_subset(members));
+    let wider = around.into_iter().chain(&everybody);
     let except = wider.filter_map(|(name, members)| {
         let out = covered(sets, &(members - wanted), |out| out.is_disjoint(wanted))?;
         (out.len() <= 4).then_some((out.len(), members.len(), format!("{} except {}", grouped(name), out.join(", "))))
@@ -160,10 +177,10 @@ fn covered(
 /// A set's name and its members.
 type Named<'s> = (&'s str, BTreeSet<usize>);
 
-fn pairs<'s>(sets: &'s [Named<'s>]) -> impl Iterator<Item = (&'s Named<'s>, &'s Named<'s>)> {
+fn pairs<'s>(sets: &'s [&'s Named<'s>]) -> impl Iterator<Item = (&'s Named<'s>, &'s Named<'s>)> {
     // More pairs than this take longer than they help.
-    let few = sets.get(..sets.len().min(200)).unwrap_or_default();
-    few.iter().enumerate().flat_map(move |(place, one)| few.iter().skip(place + 1).map(move |other| (one, other)))
+    let few = sets.get(..sets.len().min(64)).unwrap_or_default();
+    few.iter().enumerate().flat_map(move |(place, one)| few.iter().skip(place + 1).map(move |other| (*one, *other)))
 }
 
 /// A set that has no name, as it would be written.

@@ -44,10 +44,8 @@ pub(crate) fn run(options: &Compile, colour: Colour) -> Result<Outcome, Failure>
         let nftables = options.nftables.resolved(replaced, &diagnosed.digest);
         let source = Source { program, inventory: diagnosed.inventory.as_ref() };
         let job = Job { options, program, source, diagnosed: &diagnosed, nftables };
-        let targets = options.targets();
-        let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
-        let mut session = Session::open(&options.proof, &format!("compile-{}", names.join("-")));
-        for target in targets {
+        let mut session = Session::open(&options.proof);
+        for target in options.targets() {
             made.extend(job.make(target, &mut session.prover, &mut findings));
         }
         let closed = session.close();

@@ -59,7 +59,7 @@ impl Tree {
             None if is_folder => named.clone(),
             None => named.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned()),
         };
-        if !named.is_empty() && below(&root, &named).is_none() {
+        if named != root && below(&root, &named).is_none() {
             return Err(Failure::new(format!("`{named}` lies outside of the root `{root}`")));
         }
         let entries = entries(&tree, &root)?;

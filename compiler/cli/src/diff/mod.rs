@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Diff, colour: Colour) -> Result<Outcome, Failure> {
         let side = if old.program.is_none() { &old } else { &new };
         return options.without_answer(&format!("`{}`", side.label), side, &side.findings, colour);
     };
-    let mut session = Session::open(&options.proof, "diff");
+    let mut session = Session::open(&options.proof);
     let compared =
         progress::during("comparing", || egress_verifier::diff(before, after, inventory.as_ref(), &mut session.prover));
     let closed = session.close();

@@ -1,6 +1,6 @@
 //! The memory of proofs: a file in a folder that is safe to delete.
 //!
-//! In: a folder and a purpose. Out: what an earlier run for that purpose proved. Damaged files are worth nothing and do
+//! In: a folder. Out: what earlier runs proved, whatever their verb. Damaged files are worth nothing and do
 //! no harm; files that cannot be read or written are a warning.
 
 use crate::disk;
@@ -11,10 +11,10 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The most bytes that are read: eight million lemmas.
+/// The most bytes that are read.
 const LIMIT: u64 = 256 << 20;
 
-/// Where the proofs for one purpose are remembered.
+/// Where proofs are remembered.
 #[derive(Clone, Debug)]
 pub(super) struct File {
     path: PathBuf,
@@ -22,18 +22,18 @@ pub(super) struct File {
 
 impl File {
     /// In a folder that the user chose.
-    pub(super) fn chosen(folder: &Path, purpose: &str) -> Self {
-        Self { path: folder.join(format!("lemmas-{purpose}")) }
+    pub(super) fn chosen(folder: &Path) -> Self {
+        Self { path: folder.join("proofs") }
     }
 
     /// In the user's own cache, apart for each working folder; nothing where the user has none.
-    pub(super) fn usual(purpose: &str) -> Option<Self> {
+    pub(super) fn usual() -> Option<Self> {
         let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
         let here = std::env::current_dir().ok()?;
         let digest = Sha256::digest(here.as_os_str().as_encoded_bytes());
         let place: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Some(Self::chosen(&base.join("egressc"), &format!("{purpose}-{place}")))
+        Some(Self { path: base.join("egressc").join(format!("proofs-{place}")) })
     }
 
     /// What is remembered; nothing if there is no such file yet.
@@ -57,7 +57,7 @@ impl File {
     fn replace(&self, bytes: &[u8]) -> std::io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut temporary = tempfile::Builder::new().prefix(".lemmas-").tempfile_in(folder)?;
+        let mut temporary = tempfile::Builder::new().prefix(".proofs-").tempfile_in(folder)?;
         temporary.write_all(bytes)?;
         temporary.persist(&self.path).map_err(|error| error.error)?;
         Ok(())

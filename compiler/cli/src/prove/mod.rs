@@ -55,12 +55,12 @@ pub(crate) struct Work {
 }
 
 impl Session {
-    /// A prover for a purpose, which names its memory: runs for the same purpose share it.
-    pub(crate) fn open(arguments: &ProofArguments, purpose: &str) -> Self {
+    /// A prover that knows what earlier runs proved.
+    pub(crate) fn open(arguments: &ProofArguments) -> Self {
         let file = match (&arguments.cache, arguments.no_cache) {
             (_, true) => None,
-            (Some(folder), false) => Some(File::chosen(folder, purpose)),
-            (None, false) => File::usual(purpose),
+            (Some(folder), false) => Some(File::chosen(folder)),
+            (None, false) => File::usual(),
         };
         let mut warnings = Vec::new();
         let remembered = match file.as_ref().map(File::read) {

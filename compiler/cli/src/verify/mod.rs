@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Verify, colour: Colour) -> Result<Outcome, Failure> 
     let mut page = Page { findings: diagnosed.compiled.diagnostics.clone(), ..Page::default() };
     let mut work = None;
     if let Some(program) = &diagnosed.compiled.program {
-        let mut session = Session::open(&options.proof, "verify");
+        let mut session = Session::open(&options.proof);
         options.prove(program, &diagnosed, given.as_ref(), &mut session, &mut page);
         let closed = session.close();
         work = Some(closed.work);
