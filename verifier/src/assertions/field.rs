@@ -80,14 +80,11 @@ pub(crate) struct Cut {
 }
 
 /// Addresses on which no rule and no assertion changes what it says.
+#[derive(Clone, Copy)]
 pub(crate) struct Place<'f> {
     pub(crate) ranges: &'f [(u128, u128)],
-    /// The rules that match by address, and those that may match by name, sorted.
-    pub(crate) rules: Vec<(RuleId, Option<NamesId>)>,
-    /// For each of the statements of [`Cut::about`], whether its destinations cover the place.
-    pub(crate) covered: Vec<bool>,
-    /// Whether the addresses are not public.
-    pub(crate) special: bool,
+    /// The sets that cover it: those of the rules, those of the statements of [`Cut::about`], what is not public.
+    list: &'f [u32],
 }
 
 impl<'p> Field<'p> {
@@ -257,28 +254,37 @@ impl Group {
 
     /// The places of a cut of the group.
     pub(crate) fn places<'g>(&'g self, cut: &'g Cut) -> impl Iterator<Item = Place<'g>> + 'g {
-        cut.keys.lists().zip(&cut.ranges).map(|((_, list), ranges)| self.place(cut, list, ranges))
+        cut.keys.lists().zip(&cut.ranges).map(|((_, list), ranges)| Place { ranges, list })
     }
 
-    fn place<'g>(&self, cut: &Cut, list: &[u32], ranges: &'g [(u128, u128)]) -> Place<'g> {
-        let mut place = Place { ranges, rules: Vec::new(), covered: vec![false; cut.about.len()], special: false };
-        for set in list.iter().map(|&set| set as usize) {
-            match (self.sets.get(set), set.checked_sub(self.sets.len())) {
-                (Some((_, rules)), _) => place.rules.extend(rules.iter().map(|&rule| (rule, None))),
-                (None, Some(number)) => match place.covered.get_mut(number) {
-                    Some(covered) => *covered = true,
-                    None => place.special = true,
-                },
-                (None, None) => {}
-            }
-        }
+    /// Whether the destinations of the statement at this place of [`Cut::about`] cover a place.
+    pub(crate) fn covers(&self, place: &Place<'_>, statement: usize) -> bool {
+        let set = u32::try_from(self.sets.len() + statement);
+        set.is_ok_and(|set| place.list.binary_search(&set).is_ok())
+    }
+
+    /// Whether the addresses of a place are not public; never asked where that does not matter.
+    pub(crate) fn is_special(&self, cut: &Cut, place: &Place<'_>) -> bool {
+        place.list.last().is_some_and(|&set| set as usize == self.sets.len() + cut.about.len())
+    }
+
+    /// The rules that match at a place by address, and with what it takes those that may match by name, sorted.
+    pub(crate) fn rules(&self, place: &Place<'_>) -> Vec<(RuleId, Option<NamesId>)> {
+        let covering = place.list.iter().map_while(|&set| self.sets.get(set as usize));
+        let mut rules: Vec<(RuleId, Option<NamesId>)> =
+            covering.flat_map(|(_, rules)| rules.iter().map(|&rule| (rule, None))).collect();
+        rules.sort_unstable_by_key(|(rule, _)| *rule);
         if !self.named.is_empty() {
-            let by_address: BTreeSet<RuleId> = place.rules.iter().map(|(rule, _)| *rule).collect();
-            let by_name = self.named.iter().filter(|(rule, _)| !by_address.contains(rule));
-            place.rules.extend(by_name.map(|(rule, named)| (*rule, Some(named.guard))));
+            let by_address = rules.len();
+            for (rule, named) in &self.named {
+                let matches = rules.get(..by_address).unwrap_or(&[]).binary_search_by_key(rule, |(rule, _)| *rule);
+                if matches.is_err() {
+                    rules.push((*rule, Some(named.guard)));
+                }
+            }
+            rules.sort_unstable_by_key(|(rule, _)| *rule);
         }
-        place.rules.sort_unstable_by_key(|(rule, _)| *rule);
-        place
+        rules
     }
 }
 

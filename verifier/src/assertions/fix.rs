@@ -19,7 +19,7 @@ use super::spots::{Here, Spot, Stop, Walk};
 use crate::compare::Fault;
 use crate::prover::Prover;
 use crate::witness;
-use egress_ir::{AddressSet, Destination, Flow, GatewayId, Outcome, RuleId, Speaking};
+use egress_ir::{AddressSet, Destination, Flow, GatewayId, Outcome, RuleId, Speaking, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -195,10 +195,15 @@ fn confirm(
     removed: &BTreeSet<RuleId>,
     needed: &BTreeMap<RuleId, Flow>,
 ) -> Result<(), Fault> {
+    let mut speaking: BTreeMap<&Workload, Speaking<'_>> = BTreeMap::new();
     for &rule in removed {
         let without: BTreeSet<RuleId> = removed.iter().copied().filter(|other| *other != rule).collect();
         match needed.get(&rule) {
-            Some(flow) => breaks(field, number, flow, |rule| !without.contains(&rule))?,
+            Some(flow) => {
+                let about = || Speaking::about(field.program, &flow.workload);
+                let speaking = speaking.entry(&flow.workload).or_insert_with(about);
+                breaks_by(field, number, flow, speaking, |rule| !without.contains(&rule))?;
+            }
             None => match look(field, number, &without)? {
                 Ok(look) if !look.wrong => return Err(Fault::Unconfirmed(format!("a flow that {rule:?} decides"))),
                 _ => {}
@@ -212,20 +217,6 @@ fn confirm(
 ///
 /// # Errors
 /// [`Fault::Unconfirmed`] if it does not.
-pub(crate) fn breaks(
-    field: &Field<'_>,
-    number: usize,
-    flow: &Flow,
-    counts: impl Fn(RuleId) -> bool,
-) -> Result<(), Fault> {
-    let speaking = Speaking::about(field.program, &flow.workload);
-    breaks_by(field, number, flow, &speaking, counts)
-}
-
-/// The same with the blocks that speak about the flow's workload.
-///
-/// # Errors
-/// [`Fault::Unconfirmed`] if the evaluator does not agree.
 pub(crate) fn breaks_by(
     field: &Field<'_>,
     number: usize,

@@ -26,7 +26,8 @@ use crate::prover::Prover;
 use egress_ir::{AddressSet, AssertionId, Claim, Flow, Inventory, Outcome, PortSet, Program, RuleId, Sender, Speaking};
 use field::{Field, Statement};
 use spots::{Spoken, Stop, Walk};
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -267,8 +268,11 @@ fn breach(
     prover: &mut Prover,
 ) -> Result<Breach, Fault> {
     let program = field.program;
-    let replay = |_: usize, flow: &Flow| {
-        let decided = outcome(&Speaking::about(program, &flow.workload).decide(flow, |_| true).verdict);
+    let known: RefCell<BTreeMap<usize, Speaking<'_>>> = RefCell::default();
+    let replay = |sender: usize, flow: &Flow| {
+        let mut known = known.borrow_mut();
+        let speaking = known.entry(sender).or_insert_with(|| Speaking::about(program, &flow.workload));
+        let decided = outcome(&speaking.decide(flow, |_| true).verdict);
         let broken = speaks_about(program, statement.assertion, flow) && !statement.demand.accepts(decided);
         // Equal outcomes on both sides are what a flow that breaks nothing looks like.
         Ok((if broken { statement.demand.wanted() } else { decided }, decided))

@@ -173,10 +173,11 @@ impl<'f, 'p> Walk<'f, 'p> {
     {
         let field = self.field;
         let mut spoken = Vec::new();
-        for ((number, senders), &covered) in cut.about.iter().zip(&place.covered) {
+        for (at, (number, senders)) in cut.about.iter().enumerate() {
             let Some(statement) = field.statements.get(*number).filter(|_| wanted(*number)) else { continue };
             let region = statement.regions.get(usize::from(v6));
-            let parts = region.map_or(&[][..], |region| region.parts(covered, place.special));
+            let parts =
+                region.map_or(&[][..], |region| region.parts(group.covers(place, at), group.is_special(cut, place)));
             if parts.is_empty() {
                 continue;
             }
@@ -194,23 +195,24 @@ impl<'f, 'p> Walk<'f, 'p> {
         &mut self,
         (number, group): (usize, &'g Group),
         v6: bool,
-        mut place: Place<'g>,
+        place: Place<'g>,
         spoken: Vec<Spoken<'g, 'p>>,
     ) -> Stop<'g, 'p>
     where
         'f: 'g,
     {
         let program = self.field.program;
+        let mut rules = group.rules(&place);
         if !self.removed.is_empty() {
-            place.rules.retain(|(rule, _)| !self.removed.contains(rule));
+            rules.retain(|(rule, _)| !self.removed.contains(rule));
         }
         let (mut runs, mut members) = (Vec::new(), Vec::new());
-        let ports = place.rules.iter().map(|(rule, _)| program.port_sets.at(program.rules.at(*rule).ports));
+        let ports = rules.iter().map(|(rule, _)| program.port_sets.at(program.rules.at(*rule).ports));
         self.ports.visit(ports, |first, last, inside| {
             runs.push((first, last, members.len()));
             members.extend_from_slice(inside);
         });
-        Stop { field: self.field, number, group, v6, ranges: place.ranges, rules: place.rules, runs, members, spoken }
+        Stop { field: self.field, number, group, v6, ranges: place.ranges, rules, runs, members, spoken }
     }
 }
 

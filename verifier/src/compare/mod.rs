@@ -260,6 +260,12 @@ impl Scopes {
 
 /// The ports that a packet of the family can have, see [`egress_ir::Flow::is_well_formed`].
 pub(crate) fn possible_ports(v6: bool) -> PortSet {
+    static KNOWN: [std::sync::OnceLock<PortSet>; 2] = [const { std::sync::OnceLock::new() }; 2];
+    let known = KNOWN.get(usize::from(v6)).map(|known| known.get_or_init(|| list_possible_ports(v6)));
+    known.cloned().unwrap_or_default()
+}
+
+fn list_possible_ports(v6: bool) -> PortSet {
     let own = if v6 { protocol::ICMPV6 } else { protocol::ICMP };
     let foreign = if v6 { protocol::ICMP } else { protocol::ICMPV6 };
     let ranges = (0..=u8::MAX).filter(|number| *number != foreign).map(|number| {
