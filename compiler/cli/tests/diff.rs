@@ -1,5 +1,7 @@
 //! `egressc diff` end to end: what changes, what it says, and what git remembers.
 
+#![expect(clippy::unwrap_used, reason = "a case that cannot be read must stop the test")]
+
 #[cfg(test)]
 mod support;
 

@@ -1,5 +1,12 @@
 //! Proofs end to end: artifacts that were edited, assertions, limits, and what is remembered.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a case that cannot be read must stop the test"
+)]
+
 #[cfg(test)]
 mod support;
 
@@ -228,4 +235,51 @@ fn coverage_says_who_is_decided_by_what() {
     assert!(hosts["rules"].as_array().unwrap().iter().any(|rule| rule["rule"] == "hosts#1"), "{hosts}");
     assert!(covered.iter().any(|one| one["ipv4"]["ungoverned"] == 100.0), "{covered:#?}");
     assert!(codes(&report).contains("egress::coverage::unpinned"));
+}
+
+/// Runs a script in a network namespace of its own, which vanishes with it; nothing where none can be made.
+fn in_namespace(folder: &Folder, script: &str) -> Option<String> {
+    let may = |arguments: &[&str]| std::process::Command::new("unshare").args(arguments).output();
+    if !may(&["-n", "nft", "list", "tables"]).is_ok_and(|run| run.status.success()) {
+        eprintln!("SKIPPED: no nft in a network namespace of its own");
+        return None;
+    }
+    let run = std::process::Command::new("unshare")
+        .args(["-n", "sh", "-ec", script])
+        .current_dir(folder.path())
+        .env("EGRESSC", env!("CARGO_BIN_EXE_egressc"))
+        .env_remove("HOME")
+        .env_remove("XDG_CACHE_HOME")
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    Some(String::from_utf8(run.stdout).unwrap())
+}
+
+#[test]
+fn what_the_kernel_holds_is_held_against_the_policy() {
+    let folder = compiled(HOSTS, "nftables", "egress.nft");
+    let script = "live() { \"$EGRESSC\" verify --live p.egress || echo \"exit $?\"; }\n\
+        echo empty; live; nft -f egress.nft; echo loaded; live\n\
+        nft add table ip other\n\
+        nft 'add chain ip other guard { type filter hook output priority 0; policy accept; }'\n\
+        echo foreign; live; nft delete table ip other\n\
+        nft insert rule inet egressc prerouting ip daddr 203.0.113.9 accept; echo wider; live\n\
+        nft insert rule inet egressc prerouting ip daddr 192.0.2.0/24 drop; echo narrower; live";
+    let Some(said) = in_namespace(&folder, script) else { return };
+    let part = |from: &str, to: &str| {
+        let after = said.split_once(&format!("{from}\n")).unwrap().1;
+        after.split_once(&format!("\n{to}\n")).map_or(after, |(part, _)| part).to_owned()
+    };
+    let empty = part("empty", "loaded");
+    assert!(empty.contains("the listing has no such table") && empty.ends_with("exit 3"), "{empty}");
+    let loaded = part("loaded", "foreign");
+    assert!(loaded.contains("proved: the kernel of this machine") && !loaded.contains("exit"), "{loaded}");
+    let foreign = part("foreign", "wider");
+    assert!(foreign.contains("egress::artifact::foreign") && foreign.contains("chain ip other guard"), "{foreign}");
+    let wider = part("wider", "narrower");
+    assert!(wider.contains("egress::artifact::wider") && !wider.contains("::narrower"), "{wider}");
+    assert!(wider.contains("203.0.113.9") && wider.trim_end().ends_with("exit 1"), "{wider}");
+    let narrower = part("narrower", "");
+    assert!(narrower.contains("egress::artifact::narrower"), "{narrower}");
 }
