@@ -9,6 +9,7 @@ use super::groups::Kind;
 use super::intern::Interner;
 use super::levels;
 use super::spread::Spread;
+use egress_ir::{Point, RangeSet};
 
 /// A range of addresses of which a rule says something; both ends are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +91,22 @@ impl Lookup {
             after: trees([Kind::LoggedAllow, Kind::Allow]),
         }
     }
+}
+
+/// The ranges of a set, joined where only inside addresses lie between them: those have passed before.
+pub(super) fn bridged<A: Point>(set: &RangeSet<A>, inside: &RangeSet<A>) -> Vec<(A, A)> {
+    let mut joined: Vec<(A, A)> = Vec::with_capacity(set.ranges().len());
+    for &(start, end) in set.ranges() {
+        let meets = |left: A, right: A| left.next() == Some(right);
+        let between = |(_, last): &&mut (A, A)| {
+            inside.ranges().iter().any(|&(first, past)| meets(*last, first) && meets(past, start))
+        };
+        match joined.last_mut().filter(between) {
+            Some((_, last)) => *last = end,
+            None => joined.push((start, end)),
+        }
+    }
+    joined
 }
 
 /// Ranges sorted into levels.

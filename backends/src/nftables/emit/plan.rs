@@ -5,7 +5,7 @@
 
 use super::groups::{Groups, Kind, destinations, kind};
 use super::intern::Interner;
-use super::lookup::{Entry, Family, Held, Lookup};
+use super::lookup::{Entry, Family, Held, Lookup, bridged};
 use super::outcome::{Governance, Outcome};
 use super::ports;
 use super::sources::Sources;
@@ -14,6 +14,7 @@ use egress_ir::classes::segments::{Keys, Segment, sweep};
 use egress_ir::{AddressSet, BlockId, DestinationSetId, Point, PortSet, Program, RangeSet, RuleId};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// A table's value for addresses that it says nothing about.
 pub(super) const NOTHING: u32 = 0;
@@ -90,6 +91,7 @@ pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
         inside: &program.cluster.inside,
         groups: Groups::new(program, &sources.classes),
         known_rules: HashMap::new(),
+        known_kinds: HashMap::new(),
         known_directories: HashMap::new(),
         plan: Plan::default(),
         known: HashMap::new(),
@@ -122,12 +124,23 @@ struct Class {
     tables: Vec<Vec<RuleId>>,
 }
 
+/// The destinations of a table's rules.
+#[derive(Debug)]
+struct Kinds {
+    logged_denies: AddressSet,
+    denies: AddressSet,
+    logged_allows: AddressSet,
+    allows: AddressSet,
+}
+
 struct Planner<'p> {
     program: &'p Program,
     inside: &'p AddressSet,
     groups: Groups,
     /// The number of what a rule does; nothing where no packet can match it.
     known_rules: HashMap<RuleId, Option<usize>>,
+    /// The destinations of tables.
+    known_kinds: HashMap<Vec<RuleId>, Rc<Kinds>>,
     /// The tables that were made, if anything is in them.
     known_directories: HashMap<Vec<RuleId>, Option<usize>>,
     plan: Plan,
@@ -225,33 +238,45 @@ impl Planner<'_> {
     /// The destinations for which a class's tables, asked one by one, would not log what all its rules together ask
     /// for: those of audit-mode rules, those where an allow with `log` is cut by a deny without, and those where an
     /// earlier table decides without a log that a later one asks for.
-    fn seen_together(&self, class: &Class, governance: &Governance) -> AddressSet {
+    fn seen_together(&mut self, class: &Class, governance: &Governance) -> AddressSet {
         let program = self.program;
         let audited = class.all.iter().copied().filter(|rule| program.blocks.at(program.rules.at(*rule).block).audit);
         let mut together = destinations(program, audited);
-        let of = |rules: &[RuleId], wanted: Kind| {
-            destinations(program, rules.iter().copied().filter(|rule| kind(program, *rule) == wanted))
-        };
         if !governance.governs() {
             // Nothing asks the tables of allows then, but a log is due all the same.
             let enforced =
                 class.all.iter().copied().filter(|rule| !program.blocks.at(program.rules.at(*rule).block).audit);
-            let logged: Vec<RuleId> = enforced.collect();
-            together = together.union(&of(&logged, Kind::LoggedAllow));
+            let logged = enforced.filter(|rule| kind(program, *rule) == Kind::LoggedAllow);
+            together = together.union(&destinations(program, logged));
         }
-        let logged_allows: Vec<AddressSet> = class.tables.iter().map(|rules| of(rules, Kind::LoggedAllow)).collect();
-        let logs = |rule: &RuleId| program.rules.at(*rule).log;
-        if !class.tables.iter().flatten().any(logs) {
-            return together;
+        let tables: Vec<Rc<Kinds>> = class.tables.iter().map(|rules| self.kinds(rules)).collect();
+        for (place, table) in tables.iter().enumerate() {
+            for (other, earlier) in tables.iter().enumerate() {
+                if other < place {
+                    together = together.union(&table.logged_denies.intersection(&earlier.denies));
+                    together = together.union(&table.logged_allows.intersection(&earlier.allows));
+                }
+                together = together.union(&table.logged_allows.intersection(&earlier.denies));
+            }
         }
-        let (mut denied, mut allowed) = (AddressSet::empty(), AddressSet::empty());
-        for (rules, logged) in class.tables.iter().zip(&logged_allows) {
-            together = together.union(&of(rules, Kind::LoggedDeny).intersection(&denied));
-            together = together.union(&logged.intersection(&allowed));
-            denied = denied.union(&of(rules, Kind::Deny));
-            allowed = allowed.union(&of(rules, Kind::Allow));
+        together
+    }
+
+    /// The destinations of a table by kind; the shared ones are asked for by many classes.
+    fn kinds(&mut self, rules: &[RuleId]) -> Rc<Kinds> {
+        if let Some(known) = self.known_kinds.get(rules) {
+            return Rc::clone(known);
         }
-        logged_allows.iter().fold(together, |together, logged| together.union(&logged.intersection(&denied)))
+        let program = self.program;
+        let of = |wanted: Kind| destinations(program, rules.iter().copied().filter(|id| kind(program, *id) == wanted));
+        let kinds = Rc::new(Kinds {
+            logged_denies: of(Kind::LoggedDeny),
+            denies: of(Kind::Deny),
+            logged_allows: of(Kind::LoggedAllow),
+            allows: of(Kind::Allow),
+        });
+        self.known_kinds.insert(rules.to_vec(), Rc::clone(&kinds));
+        kinds
     }
 
     /// The table from destinations outside `excluded` to the port chains for these rules; nothing for an empty one.
@@ -333,22 +358,6 @@ impl Planner<'_> {
         chain.sort_by_cached_key(|(ports, outcome)| (ports::count(ports), *outcome));
         chain
     }
-}
-
-/// The ranges of a set, joined where only inside addresses lie between them: those have passed before.
-fn bridged<A: Point>(set: &RangeSet<A>, inside: &RangeSet<A>) -> Vec<(A, A)> {
-    let mut joined: Vec<(A, A)> = Vec::with_capacity(set.ranges().len());
-    for &(start, end) in set.ranges() {
-        let meets = |left: A, right: A| left.next() == Some(right);
-        let between = |(_, last): &&mut (A, A)| {
-            inside.ranges().iter().any(|&(first, past)| meets(*last, first) && meets(past, start))
-        };
-        match joined.last_mut().filter(between) {
-            Some((_, last)) => *last = end,
-            None => joined.push((start, end)),
-        }
-    }
-    joined
 }
 
 /// Segments with the values of their keys.

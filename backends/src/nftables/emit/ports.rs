@@ -41,7 +41,7 @@ impl NamedSets {
     /// The sets that are worth it for these port sets.
     pub(super) fn new<'p>(all: impl IntoIterator<Item = &'p PortSet>) -> Self {
         let mut sets = Self::default();
-        for ports in all {
+        for ports in all.into_iter().filter(|ports| !ports.is_any()) {
             for (protocol, ranges) in by_protocol(ports) {
                 if let Some(values) = set_of(protocol, &ranges) {
                     *sets.0.entry((protocol, values)).or_default() += 1;
