@@ -90,16 +90,18 @@ impl Found {
     }
 }
 
-/// Leaves out what differs by names too where it already differs without them.
+/// Leaves out what differs by names too where it already differs in the same way without them.
 fn without_needless_names(kinds: BTreeMap<Kind, Vec<(IpAddr, IpAddr)>>) -> BTreeMap<Kind, AddressSet> {
     let sets: BTreeMap<Kind, AddressSet> =
         kinds.into_iter().map(|(kind, ranges)| (kind, AddressSet::from_ranges(ranges))).collect();
     let mut kept = BTreeMap::new();
     for ((names, ports, left, right), addresses) in &sets {
         let own = PortSet::from_line_ranges(ports.iter().copied());
-        let simpler = sets.iter().filter(|((fewer, other, ..), _)| {
+        let simpler = sets.iter().filter(|((fewer, other, by_left, by_right), _)| {
             let subset = fewer.len() < names.len() && fewer.iter().all(|name| names.contains(name));
-            subset && own.is_subset(&PortSet::from_line_ranges(other.iter().copied()))
+            subset
+                && (by_left, by_right) == (left, right)
+                && own.is_subset(&PortSet::from_line_ranges(other.iter().copied()))
         });
         let rest = simpler.fold(addresses.clone(), |rest, (_, covered)| rest.difference(covered));
         if !rest.is_empty() {

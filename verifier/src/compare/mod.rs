@@ -20,6 +20,7 @@ use egress_ir::{
 };
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
 
@@ -28,6 +29,8 @@ use std::rc::Rc;
 pub struct Comparison {
     /// Whether they decide every flow alike; else where they do not, the widest block first.
     pub answer: Answer<Vec<Block>>,
+    /// Whether all flows outside the blocks are proved to be decided alike; never refuted.
+    pub rest: Answer<Infallible>,
     /// Flows that were left out, because one of the planes says nothing of them.
     pub exemptions: Vec<Exemption>,
     /// How much was compared.
@@ -200,12 +203,9 @@ impl Work<'_> {
         let replay =
             |sender: usize, flow: &Flow| Ok((self.left.replay(sender, flow)?, self.right.replay(sender, flow)?));
         let blocks = self.found.blocks(self.right.senders(), &replay)?;
-        let answer = match (blocks.is_empty(), self.unknown, proved) {
-            (false, ..) => Answer::Refuted(blocks),
-            (true, Some(reason), _) => Answer::Unknown(reason),
-            (true, None, proved) => proved,
-        };
-        Ok(Comparison { answer, exemptions, extent: self.extent })
+        let rest = self.unknown.map_or(proved, Answer::Unknown);
+        let answer = if blocks.is_empty() { rest.clone().map(|never| match never {}) } else { Answer::Refuted(blocks) };
+        Ok(Comparison { answer, rest, exemptions, extent: self.extent })
     }
 }
 

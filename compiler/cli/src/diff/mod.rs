@@ -7,7 +7,6 @@ mod git;
 mod human;
 mod json;
 mod markdown;
-mod rest;
 mod side;
 
 use crate::arguments::Format;
@@ -112,10 +111,6 @@ pub(crate) fn run(options: &Diff, colour: Colour) -> Result<Outcome, Failure> {
     let mut page = Page::new([(&old, before), (&new, after)], &diff.comparison, &words);
     page.only_tightens = options.only_tightens;
     page.work = closed.work;
-    if !page.changes.is_empty() {
-        let limits = options.proof.limits();
-        page.unknown = rest::doubt((before, after), inventory.as_ref(), limits, &closed.proved);
-    }
     terminal::print(&match options.format {
         DiffFormat::Human => human::show(&page, colour.on_stdout()),
         DiffFormat::Json => json::show(&page),
@@ -200,10 +195,13 @@ impl<'p> Page<'p> {
         comparison: &'p Comparison,
         words: &Words<'_>,
     ) -> Self {
-        let (blocks, unknown) = match &comparison.answer {
-            Answer::Proved => (&[][..], None),
-            Answer::Refuted(blocks) => (blocks.as_slice(), None),
-            Answer::Unknown(reason) => (&[][..], Some(reason.clone())),
+        let blocks = match &comparison.answer {
+            Answer::Refuted(blocks) => blocks.as_slice(),
+            Answer::Proved | Answer::Unknown(_) => &[],
+        };
+        let unknown = match &comparison.rest {
+            Answer::Unknown(reason) => Some(reason.clone()),
+            _ => None,
         };
         let change = |block: &'p Block| Change {
             direction: Direction::of(block),

@@ -78,13 +78,12 @@ impl Session {
     pub(crate) fn close(self) -> Closed {
         let Effort { lemmas, remembered, queries } = self.prover.effort();
         let (cache, mut warnings) = (self.prover.into_cache(), self.warnings);
-        let proved = cache.to_bytes();
         if let Some(file) = &self.file
             && cache.has_changed()
         {
-            warnings.extend(file.write(&proved).err().map(|warning| *warning));
+            warnings.extend(file.write(&cache.to_bytes()).err().map(|warning| *warning));
         }
-        Closed { work: Work { lemmas, remembered, queries }, warnings, proved }
+        Closed { work: Work { lemmas, remembered, queries }, warnings }
     }
 }
 
@@ -95,8 +94,6 @@ pub(crate) struct Closed {
     pub(crate) work: Work,
     /// What is to be said about the memory.
     pub(crate) warnings: Vec<Diagnostic>,
-    /// The lemmas that are proved, as a cache keeps them.
-    pub(crate) proved: Vec<u8>,
 }
 
 impl ProofArguments {
