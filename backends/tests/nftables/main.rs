@@ -9,4 +9,6 @@ mod differential;
 #[cfg(test)]
 mod kernel;
 #[cfg(test)]
+mod overtaken;
+#[cfg(test)]
 mod snapshots;

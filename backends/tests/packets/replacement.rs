@@ -63,12 +63,14 @@ fn generation(variant: u64, intervals: u64) -> String {
     } else {
         let range = PortSet::numbers(protocol::UDP, 1000, 2000).union(&tcp(443));
         draft.allow(flood, &["20.0.0.1/32", "20.0.0.64/26", "2001:db8:20::1/128"], range);
-        draft.deny(flood, &["20.0.0.2/31", "2001:db8:20::2/127"], PortSet::any());
         for name in names.iter().take(2) {
             let block = draft.policy(name, app(name));
             clutter(&mut rng, &mut draft, block, share);
         }
     }
+    // What floods in vain would pass, if a deny that is looked up were missed.
+    draft.deny(flood, &["20.0.0.2/31", "2001:db8:20::2/127"], PortSet::any());
+    draft.allow(flood, &["0.0.0.0/0", "::/0"], PortSet::numbers(protocol::UDP, 2222, 2299));
     let everyone = draft.guardrail("list", WorkloadSet::All);
     let listed = random_addresses(&mut rng, 100);
     draft.rule(everyone, Action::Deny, listed, PortSet::any());
