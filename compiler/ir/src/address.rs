@@ -26,6 +26,31 @@ impl Family {
     }
 }
 
+/// The IPv4 or IPv6 address of this number in host order; a number above the last address of the family counts as it.
+#[must_use]
+pub fn from_bits(v6: bool, bits: u128) -> IpAddr {
+    if v6 {
+        Ipv6Addr::from_bits(bits).into()
+    } else {
+        Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into()
+    }
+}
+
+/// An address as a number in host order.
+#[must_use]
+pub fn to_bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// The last IPv4 or IPv6 address as a number.
+#[must_use]
+pub fn last_bits(v6: bool) -> u128 {
+    if v6 { u128::MAX } else { u32::MAX.into() }
+}
+
 /// A prefix without host bits (RFC 4632, RFC 4291).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
@@ -223,20 +248,22 @@ impl AddressSet {
         v4.chain(v6.map(|&(s, e)| (Ipv6Addr::from_bits(s).into(), Ipv6Addr::from_bits(e).into())))
     }
 
+    /// The addresses of one family as numbers of one type.
+    #[must_use]
+    pub fn of_family(&self, v6: bool) -> RangeSet<u128> {
+        if v6 { self.v6.clone() } else { self.v4.widened() }
+    }
+
     /// The fewest prefixes whose union is the set, sorted, IPv4 before IPv6.
     #[must_use]
     pub fn prefixes(&self) -> Vec<Prefix> {
         let mut prefixes = Vec::new();
         for &(start, end) in self.v4.ranges() {
-            split(start.into(), end.into(), 32, |bits, length| {
-                let address = Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX));
-                prefixes.push(Prefix { address: address.into(), length });
-            });
+            let push = |bits, length| prefixes.push(Prefix { address: from_bits(false, bits), length });
+            split(start.into(), end.into(), 32, push);
         }
         for &(start, end) in self.v6.ranges() {
-            split(start, end, 128, |bits, length| {
-                prefixes.push(Prefix { address: Ipv6Addr::from_bits(bits).into(), length });
-            });
+            split(start, end, 128, |bits, length| prefixes.push(Prefix { address: from_bits(true, bits), length }));
         }
         prefixes
     }
@@ -276,6 +303,19 @@ mod tests {
                 prop_assert_eq!(Prefix::containing(p.address(), p.length()), p);
             }
         }
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_each_other() {
+        for v6 in [false, true] {
+            for bits in [0, 1, 0xc000_0201, last_bits(v6)] {
+                let address = from_bits(v6, bits);
+                assert_eq!((address.is_ipv6(), to_bits(address)), (v6, bits));
+            }
+        }
+        assert_eq!(from_bits(false, 1 << 32), Ipv4Addr::BROADCAST);
+        let set = AddressSet::from_prefixes([Prefix::host(from_bits(false, 7)), Prefix::host(from_bits(true, 9))]);
+        assert_eq!((set.of_family(false).ranges(), set.of_family(true).ranges()), (&[(7, 7)][..], &[(9, 9)][..]));
     }
 
     #[test]

@@ -58,6 +58,14 @@ pub struct Sender {
     pub addresses: AddressSet,
 }
 
+impl Sender {
+    /// Whether they can send to destinations of the family.
+    #[must_use]
+    pub fn sends(&self, v6: bool) -> bool {
+        if v6 { self.v6 } else { self.v4 }
+    }
+}
+
 /// Flows that a target lets pass or drops whatever the policy says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exemption {
@@ -248,12 +256,6 @@ impl Vocabulary {
     #[must_use]
     pub fn list_at(&self, id: ListId) -> &List {
         self.lists.at(id.0)
-    }
-
-    /// How many lists there are.
-    #[must_use]
-    pub fn list_count(&self) -> usize {
-        self.lists.entries.len()
     }
 }
 

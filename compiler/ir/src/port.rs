@@ -5,6 +5,7 @@
 
 use crate::range::RangeSet;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// IP protocol numbers (IANA) that the language names.
 pub mod protocol {
@@ -116,6 +117,14 @@ impl PortSet {
         Self(RangeSet::range(0, Self::LAST))
     }
 
+    /// The ports that a packet of IPv4 or IPv6 can have, see [`crate::Flow::is_well_formed`].
+    #[must_use]
+    pub fn possible(v6: bool) -> &'static Self {
+        static V4: LazyLock<PortSet> = LazyLock::new(|| list_possible(protocol::ICMP, protocol::ICMPV6));
+        static V6: LazyLock<PortSet> = LazyLock::new(|| list_possible(protocol::ICMPV6, protocol::ICMP));
+        if v6 { &V6 } else { &V4 }
+    }
+
     /// Everything of one protocol.
     #[must_use]
     pub fn protocol(protocol: u8) -> Self {
@@ -164,6 +173,15 @@ impl PortSet {
         self.0.contains(port.line())
     }
 
+    /// The port that a person would try: a well-known one, or else the first that a packet of the family can have.
+    #[must_use]
+    pub fn familiar(&self, v6: bool) -> Option<Port> {
+        let echo = if v6 { Port::icmp(protocol::ICMPV6, 128, 0) } else { Port::icmp(protocol::ICMP, 8, 0) };
+        let mut known = [443, 80, 22, 5432].map(Port::tcp).into_iter().chain([53, 123].map(Port::udp)).chain([echo]);
+        let first = || self.intersection(Self::possible(v6)).0.first().and_then(Port::from_line);
+        known.find(|&port| self.contains(port)).or_else(first)
+    }
+
     /// Whether no port is in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -194,11 +212,33 @@ impl PortSet {
         Self(self.0.difference(&other.0))
     }
 
+    /// Whether some port is in both sets.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.0.overlaps(&other.0)
+    }
+
+    /// Whether some port from `first` to `last` on the line, both included, is in the set.
+    #[must_use]
+    pub fn meets(&self, first: u32, last: u32) -> bool {
+        self.0.meets(first, last)
+    }
+
     /// Whether every port of this set is in `other`.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
+}
+
+/// Every port of the protocols with numbers, of which `own` is one and `foreign` is none, and number 0 of all others.
+fn list_possible(own: u8, foreign: u8) -> PortSet {
+    let ranges = (0..=u8::MAX).filter(|number| *number != foreign).map(|number| {
+        let first = Port::new(number, 0).line();
+        let numbered = protocol::WITH_PORTS.contains(&number) || number == own;
+        (first, if numbered { first | 0xffff } else { first })
+    });
+    PortSet::from_line_ranges(ranges)
 }
 
 impl fmt::Display for PortSet {
@@ -279,6 +319,31 @@ mod tests {
             "444-65535/tcp, protocol/7-16, udp, protocol/18-57, icmpv6, protocol/59-131, sctp, protocol/133-255"
         );
         assert_eq!(shown(&[(0x2f_0000, 0x2f_ffff)]), "protocol/47");
+    }
+
+    #[test]
+    fn possible_ports_are_those_of_well_formed_flows() {
+        let workload = crate::Workload::Pod(crate::Pod::default());
+        for (v6, address) in [(false, "192.0.2.1"), (true, "2001:db8::1")] {
+            let destination = crate::Destination::unnamed(address.parse().unwrap());
+            for place in (0..=u32::from(u8::MAX)).flat_map(|p| [0, 1, 0xffff].map(|number| p << 16 | number)) {
+                let port = Port::from_line(place).unwrap();
+                let flow = crate::Flow { workload: workload.clone(), destination: destination.clone(), port };
+                assert_eq!(PortSet::possible(v6).contains(port), flow.is_well_formed(), "{flow}");
+            }
+        }
+    }
+
+    #[test]
+    fn people_try_ports_that_they_know() {
+        let tried = |set: &PortSet| [false, true].map(|v6| set.familiar(v6).map(|port| port.to_string()));
+        let some = |v4: &str, v6: &str| [Some(v4.to_owned()), Some(v6.to_owned())];
+        assert_eq!(tried(&PortSet::any()), some("443/tcp", "443/tcp"));
+        assert_eq!(tried(&PortSet::numbers(protocol::TCP, 7000, 7010)), some("7000/tcp", "7000/tcp"));
+        let icmp = PortSet::protocol(protocol::ICMP).union(&PortSet::protocol(protocol::ICMPV6));
+        assert_eq!(tried(&icmp), some("icmp/8", "icmpv6/128"));
+        assert_eq!(tried(&PortSet::icmp_type(protocol::ICMP, 3)), [Some("icmp/3".to_owned()), None]);
+        assert_eq!(tried(&PortSet::numbers(47, 1, 9)), [None, None]);
     }
 
     #[test]

@@ -109,6 +109,19 @@ impl<A: Point> RangeSet<A> {
         self.ranges.first().map(|range| range.0)
     }
 
+    /// The same values as wider integers.
+    #[must_use]
+    pub fn widened<B: Point + From<A>>(&self) -> RangeSet<B> {
+        RangeSet { ranges: self.ranges.iter().map(|&(start, end)| (start.into(), end.into())).collect() }
+    }
+
+    /// Whether some value from `start` to `end`, both included, is in the set.
+    #[must_use]
+    pub fn meets(&self, start: A, end: A) -> bool {
+        let next = self.ranges.partition_point(|range| range.1 < start);
+        self.ranges.get(next).is_some_and(|range| range.0 <= end)
+    }
+
     /// Values in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -174,7 +187,8 @@ impl<A: Point> RangeSet<A> {
     /// Whether some value is in both sets.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        !self.intersection(other).is_empty()
+        let (few, many) = if self.ranges.len() <= other.ranges.len() { (self, other) } else { (other, self) };
+        few.ranges.iter().any(|&(start, end)| many.meets(start, end))
     }
 }
 
@@ -210,6 +224,9 @@ mod tests {
             }
             prop_assert_eq!(a.complement().complement(), a.clone());
             prop_assert_eq!(a.is_subset(&b), a.difference(&b).is_empty());
+            prop_assert_eq!(a.overlaps(&b), !a.intersection(&b).is_empty());
+            let wide: RangeSet<u128> = a.widened();
+            prop_assert_eq!(RangeSet::from_ranges(wide.ranges().iter().copied()), wide);
         }
     }
 

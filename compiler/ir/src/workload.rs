@@ -88,6 +88,17 @@ impl WorkloadSet {
         }
     }
 
+    /// Whether membership depends on what only a cluster knows about a pod.
+    #[must_use]
+    pub fn names_pods(&self) -> bool {
+        match self {
+            Self::Pods(_) => true,
+            Self::All | Self::Address(_) => false,
+            Self::Union(sets) => sets.iter().any(Self::names_pods),
+            Self::Except(set, out) => set.names_pods() || out.names_pods(),
+        }
+    }
+
     /// The addresses that are members as address workloads.
     #[must_use]
     pub fn addresses(&self) -> AddressSet {
