@@ -79,7 +79,7 @@ fn check_options(options: &Options, errors: &mut Vec<EmitError>) {
 fn check_block(program: &Program, block: &Block, has_inventory: bool, hooks: &[Hook], errors: &mut Vec<EmitError>) {
     let name = &block.name;
     let workloads = program.workloads_of(block);
-    if !has_inventory && names_pods(workloads) {
+    if !has_inventory && workloads.names_pods() {
         errors.push(refuse(
             "egress::target::inventory",
             block.origin,
@@ -130,16 +130,6 @@ fn check_name(identifier: &str, name: &str, origin: OriginId, errors: &mut Vec<E
     }
 }
 
-/// Whether membership depends on what only a cluster knows about a pod.
-fn names_pods(set: &WorkloadSet) -> bool {
-    match set {
-        WorkloadSet::Pods(_) => true,
-        WorkloadSet::All | WorkloadSet::Address(_) => false,
-        WorkloadSet::Union(sets) => sets.iter().any(names_pods),
-        WorkloadSet::Except(set, out) => names_pods(set) || names_pods(out),
-    }
-}
-
 /// The addresses that a set names itself, rather than by `all`.
 fn named_addresses(set: &WorkloadSet) -> AddressSet {
     match set {
@@ -171,7 +161,7 @@ pub(super) fn notices(program: &Program, inventory: Option<&Inventory>, hooks: &
             (chosen.clone().count(), chosen.map(|(_, pod)| pod).next())
         };
         if let (count, Some(first)) = of(true)
-            && names_pods(set)
+            && set.names_pods()
         {
             let who = format!("`{}` does not reach {} on a node's network", block.name, pods_shown(count));
             let help = "such pods send as their node; govern its address instead";

@@ -20,15 +20,14 @@ mod walk;
 
 use super::judge::{Judge, Packet};
 use super::model::{Hook, Ruleset};
+use egress_ir::address::to_bits;
 use egress_ir::plane::{Entry, Guard, List, ListId};
-use egress_ir::{
-    Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary, WorkloadSet,
-};
+use egress_ir::{Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary};
 use interfaces::Interface;
 use ports::{ANY, Algebra, NONE};
 use residue::{Residue, Setting};
 use rustc_hash::FxHashMap;
-use senders::{Group, Population, bits};
+use senders::{Group, Population};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use walk::{Walk, unclear};
@@ -96,7 +95,7 @@ pub fn plane_within<'r>(
     inventory: Option<&Inventory>,
     scope: &Scope,
 ) -> Result<RulesetPlane<'r>, Unclear> {
-    let unknown = |block: &&egress_ir::Block| !block.audit && names_pods(program.workloads_of(block));
+    let unknown = |block: &&egress_ir::Block| !block.audit && program.workloads_of(block).names_pods();
     if let Some(block) = program.blocks.values().find(unknown).filter(|_| inventory.is_none()) {
         let name = &block.name;
         return Err(unclear(format!(
@@ -171,7 +170,7 @@ impl Plane for RulesetPlane<'_> {
         if setting.v6 != v6 {
             return Err(unclear("the sender has no address of this family"));
         }
-        let source = Some(bits(group.address));
+        let source = Some(to_bits(group.address));
         let mut walk = Walk::new(residue, source);
         let mut lists: FxHashMap<u32, ListId> = FxHashMap::default();
         let mut pieces: Vec<Piece> = Vec::new();
@@ -220,14 +219,4 @@ fn list_of(algebra: &Algebra<'_>, passing: u32, vocabulary: &mut Vocabulary) -> 
         }
     };
     vocabulary.list(&List { entries, default })
-}
-
-/// Whether membership depends on what only a cluster knows about a pod.
-fn names_pods(set: &WorkloadSet) -> bool {
-    match set {
-        WorkloadSet::Pods(_) => true,
-        WorkloadSet::All | WorkloadSet::Address(_) => false,
-        WorkloadSet::Union(sets) => sets.iter().any(names_pods),
-        WorkloadSet::Except(set, out) => names_pods(set) || names_pods(out),
-    }
 }

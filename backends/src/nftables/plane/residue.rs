@@ -11,6 +11,7 @@ use super::masks::Dropped;
 use super::ports::Ports;
 use super::values::{Domain, Register, domain, without};
 use egress_ir::RangeSet;
+use egress_ir::address::last_bits;
 use std::collections::HashMap;
 
 /// The hook, the interface and the family of packets.
@@ -94,18 +95,13 @@ impl Residue {
         let bases = ruleset.base_chains(setting.hook);
         let number = |(name, base): (&str, Base)| Some((*filling.numbers.get(name)?, base.drops_by_default));
         let bases = bases.into_iter().filter_map(|(name, base, _)| number((name, base))).collect();
-        Self { bases, chains, ports: filling.ports, last: last(setting.v6) }
+        Self { bases, chains, ports: filling.ports, last: last_bits(setting.v6) }
     }
 
     /// Every step of every chain.
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
         self.chains.iter().flat_map(|chain| &chain.rules).flatten()
     }
-}
-
-/// The last address of a family.
-pub(super) fn last(v6: bool) -> u128 {
-    if v6 { u128::MAX } else { u32::MAX.into() }
 }
 
 /// A ruleset while what is known is filled in.
@@ -189,7 +185,7 @@ impl Filling<'_> {
     }
 
     fn test(&mut self, domain: Domain) -> Left {
-        let line = RangeSet::range(0, last(self.setting.v6));
+        let line = RangeSet::range(0, last_bits(self.setting.v6));
         match domain {
             Domain::Always(holds) => Left::Always(holds),
             Domain::Source(set) | Domain::Destination(set) if set.is_empty() => Left::Always(false),

@@ -4,11 +4,12 @@
 //! family. An address that is no pod's of the inventory is a workload that is known by its address, in the cluster's
 //! own ranges too; a pod on its node's network sends as its node.
 
-use super::residue::{Go, Hit, Residue, Step, last};
+use super::residue::{Go, Hit, Residue, Step};
+use egress_ir::address::{from_bits, last_bits, to_bits};
 use egress_ir::classes::segments::{Key, Keys, Segment, sweep};
 use egress_ir::{AddressSet, Id, Inventory, Pod, Program, RangeSet, Sender, Workload, WorkloadSetId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The workload sets of a program's blocks, and the pods that run.
 pub(super) struct Population<'p> {
@@ -80,7 +81,7 @@ impl<'p> Population<'p> {
         let mut groups: BTreeMap<(Vec<u32>, &[u32]), Vec<Placed<'_>>> = BTreeMap::new();
         for running in &self.pods {
             for &address in running.addresses.iter().filter(|address| address.is_ipv6() == v6) {
-                let tests = line.key_of(bits(address)).map(|key| line.signature(key).0).unwrap_or_default();
+                let tests = line.key_of(to_bits(address)).map(|key| line.signature(key).0).unwrap_or_default();
                 groups.entry((tests, &running.sets)).or_default().push((running.pod, address));
             }
         }
@@ -91,7 +92,7 @@ impl<'p> Population<'p> {
 impl Group {
     fn of_addresses(ranges: &[(u128, u128)], v6: bool) -> Option<Self> {
         let addresses =
-            AddressSet::from_ranges(ranges.iter().map(|&(start, end)| (address(start, v6), address(end, v6))));
+            AddressSet::from_ranges(ranges.iter().map(|&(start, end)| (from_bits(v6, start), from_bits(v6, end))));
         let address = addresses.difference(&unusual()).first().or_else(|| addresses.first())?;
         let workload = Workload::Address(address);
         let sender = Sender { workload, v4: !v6, v6, pods: Vec::new(), addresses };
@@ -139,13 +140,13 @@ impl Line {
     fn new(population: &Population<'_>, residue: &Residue, v6: bool) -> Self {
         let mut sets = tests(residue);
         let tests = place(sets.len());
-        sets.extend(population.sets.iter().map(|(_, addresses)| widened(addresses, v6)));
+        sets.extend(population.sets.iter().map(|(_, addresses)| addresses.of_family(v6)));
         let pods = population.pods.iter().flat_map(|running| running.addresses);
-        let pods = pods.filter(|address| address.is_ipv6() == v6).map(|address| (bits(*address), bits(*address)));
+        let pods = pods.filter(|address| address.is_ipv6() == v6).map(|address| (to_bits(*address), to_bits(*address)));
         let number = place(sets.len());
         sets.push(RangeSet::from_ranges(pods));
         let mut keys = Keys::default();
-        let beyond = RangeSet::range(0, last(v6)).complement();
+        let beyond = RangeSet::range(0, last_bits(v6)).complement();
         let segments = sweep(&sets.iter().collect::<Vec<_>>(), &beyond, &mut keys);
         Self { segments, keys, tests, pods: number }
     }
@@ -188,35 +189,12 @@ fn by_verdict(hits: &[Hit]) -> Vec<RangeSet<u128>> {
     ranges.into_values().map(RangeSet::from_ranges).collect()
 }
 
-/// Addresses of one family as numbers of one type.
-fn widened(addresses: &AddressSet, v6: bool) -> RangeSet<u128> {
-    if v6 {
-        return addresses.v6.clone();
-    }
-    RangeSet::from_ranges(addresses.v4.ranges().iter().map(|&(start, end)| (start.into(), end.into())))
-}
-
 /// Addresses that no ordinary host sends from, so that they are a poor example.
 fn unusual() -> AddressSet {
     let v4 = |text: [u8; 4], last: [u8; 4]| (Ipv4Addr::from(text).to_bits(), Ipv4Addr::from(last).to_bits());
     let v4 = [v4([0; 4], [0, 255, 255, 255]), v4([127, 0, 0, 0], [127, 255, 255, 255]), v4([224, 0, 0, 0], [255; 4])];
     let v6 = [(0, u128::from(u32::MAX) << 32 | u128::from(u32::MAX)), (0xfe80 << 112, u128::MAX)];
     AddressSet { v4: RangeSet::from_ranges(v4), v6: RangeSet::from_ranges(v6) }
-}
-
-pub(super) fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-fn address(bits: u128, v6: bool) -> IpAddr {
-    if v6 {
-        Ipv6Addr::from_bits(bits).into()
-    } else {
-        Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into()
-    }
 }
 
 fn place(index: usize) -> u32 {

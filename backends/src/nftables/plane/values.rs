@@ -3,7 +3,7 @@
 //! In: a field and values. Out: a [`Domain`]. Follows nft(8): a field that a packet lacks matches nothing.
 
 use super::super::model::Field;
-use super::residue::last;
+use egress_ir::address::last_bits;
 use egress_ir::{Port, PortSet, RangeSet, protocol};
 
 /// What the kernel's `NF_CT_STATE_BIT(IP_CT_NEW)` is.
@@ -38,7 +38,7 @@ pub(super) enum Register {
 /// The packets whose field has one of the values; nothing where no packet of the family has the field.
 pub(super) fn domain(field: Field, values: &RangeSet<u128>, v6: bool) -> Option<Domain> {
     let constant = |value: u128| Some(Domain::Always(values.contains(value)));
-    let line = || values.intersection(&RangeSet::range(0, last(v6)));
+    let line = || values.intersection(&RangeSet::range(0, last_bits(v6)));
     match field {
         Field::SourceV4 | Field::SourceV6 => (v6 == (field == Field::SourceV6)).then(|| Domain::Source(line())),
         Field::DestinationV4 | Field::DestinationV6 => {
@@ -62,7 +62,7 @@ pub(super) fn domain(field: Field, values: &RangeSet<u128>, v6: bool) -> Option<
 
 /// The packets that have the field and are not in the domain.
 pub(super) fn without(field: Field, domain: Domain, v6: bool) -> Domain {
-    let line = RangeSet::range(0, last(v6));
+    let line = RangeSet::range(0, last_bits(v6));
     match domain {
         Domain::Always(holds) => Domain::Always(!holds),
         Domain::Source(set) => Domain::Source(line.difference(&set)),
@@ -119,6 +119,6 @@ fn of_type(types: &RangeSet<u128>, v6: bool) -> RangeSet<u128> {
     } else {
         (RangeSet::range(0xffff_ffff, 0xffff_ffff), RangeSet::range(0xe000_0000, 0xefff_ffff))
     };
-    let unicast = RangeSet::range(0, last(v6)).difference(&broadcast).difference(&multicast);
+    let unicast = RangeSet::range(0, last_bits(v6)).difference(&broadcast).difference(&multicast);
     of(1, &unicast).union(&of(3, &broadcast)).union(&of(5, &multicast))
 }

@@ -4,6 +4,7 @@ use super::super::words::{push, quotable};
 use super::{Lines, OVERTAKEN, V4, V6, Writer, hook_name, index, push_look_up, push_match};
 use crate::nftables::model::Hook;
 use egress_ir::AddressSet;
+use egress_ir::address::to_bits;
 
 /// As many prefixes inside the cluster as one look-up may hold.
 const MOST_INSIDE: u128 = 512;
@@ -19,7 +20,7 @@ impl Writer<'_> {
             self.inside(&mut rules, lines);
             let pods = self.plan.pods.iter().filter(|(address, _)| address.is_ipv4() == (lines.number == 4));
             let shown = |(address, value): (&std::net::IpAddr, &u32)| {
-                let (bits, mut key) = (bits(*address), String::new());
+                let (bits, mut key) = (to_bits(*address), String::new());
                 (lines.push)(&mut key, bits, bits);
                 (key, verdict(*value, lines))
             };
@@ -156,11 +157,4 @@ fn push_inside(rules: &mut String, lines: Lines, start: u128, end: u128) {
     rules.push_str("\t\t");
     push_match(rules, "daddr", start, end, lines);
     rules.push_str(" accept\n");
-}
-
-fn bits(address: std::net::IpAddr) -> u128 {
-    match address {
-        std::net::IpAddr::V4(v4) => v4.to_bits().into(),
-        std::net::IpAddr::V6(v6) => v6.to_bits(),
-    }
 }
