@@ -4,10 +4,11 @@
 //! ever needed, and what stands in its way; per pair of rules the cell where they meet. Cells are kept, not flows:
 //! only what is reported is turned into a witness.
 
-use egress_ir::{Action, BlockKind, GatewayId, Port, PortSet, Program, RuleId, protocol};
+use egress_ir::address::from_bits;
+use egress_ir::{Action, BlockKind, GatewayId, Port, PortSet, Program, RuleId};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// A block of flows that all rules treat alike: one group, one segment, one cell of ports, one set of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,37 +35,14 @@ impl Cell {
 
     /// The first and the last address.
     pub(super) fn addresses(&self) -> (IpAddr, IpAddr) {
-        let of = |bits: u128| match (self.v6, u32::try_from(bits)) {
-            (false, Ok(bits)) => Ipv4Addr::from_bits(bits).into(),
-            _ => Ipv6Addr::from_bits(bits).into(),
-        };
-        (of(self.start), of(self.end))
+        (from_bits(self.v6, self.start), from_bits(self.v6, self.end))
     }
 
     /// The port a person would try: a well-known one where the cell has one, else its first; nothing when no packet of
     /// the family can have any port of the cell.
     pub(super) fn port(&self) -> Option<Port> {
-        let ports = PortSet::from_line_ranges([self.ports]);
-        let echo = if self.v6 { Port::icmp(protocol::ICMPV6, 128, 0) } else { Port::icmp(protocol::ICMP, 8, 0) };
-        let known = [443, 80, 22, 5432].map(Port::tcp).into_iter().chain([53, 123].map(Port::udp)).chain([echo]);
-        let foreign = if self.v6 { protocol::ICMP } else { protocol::ICMPV6 };
-        let mut first = ports.per_protocol().filter(|&(protocol, first, _)| {
-            let numbered = protocol::WITH_PORTS.contains(&protocol) || [1, 58].contains(&protocol);
-            protocol != foreign && (numbered || first == 0)
-        });
-        let first = first.next().map(|(protocol, first, _)| Port::new(protocol, first));
-        known.into_iter().find(|&port| ports.contains(port)).or(first)
+        PortSet::from_line_ranges([self.ports]).familiar(self.v6)
     }
-}
-
-/// Whether a packet of the family can have some port of the range.
-pub(super) fn is_possible((first, last): (u32, u32), v6: bool) -> bool {
-    let foreign = u32::from(if v6 { protocol::ICMP } else { protocol::ICMPV6 });
-    let numbered = |protocol: u32| [1, 6, 17, 58, 132].contains(&protocol);
-    // Of a protocol without numbers only the first place exists, and every protocol after the first has that one.
-    let begins = |protocol: u32| protocol > first >> 16 || first & 0xffff == 0;
-    let mut protocols = first >> 16..=last >> 16;
-    protocols.any(|protocol| protocol != foreign && (numbered(protocol) || begins(protocol)))
 }
 
 /// Facts about one rule.

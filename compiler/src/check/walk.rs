@@ -5,11 +5,11 @@
 //! one or two names is tried at each key; two suffice, because at most two rules make any finding and further names
 //! only add rules that hide it.
 
-use super::facts::{Cell, Facts, is_possible};
+use super::facts::{Cell, Facts};
 use super::groups::Group;
 use crate::lower::private;
 use egress_ir::classes::{Keys, PortCells, Segment, name_classes, sweep};
-use egress_ir::{Action, DestinationSetId, HostPattern, Point, Program, RangeSet, RuleId};
+use egress_ir::{Action, DestinationSetId, HostPattern, Point, PortSet, Program, RangeSet, RuleId};
 use std::collections::BTreeSet;
 
 /// Notes facts about every cell of the group.
@@ -113,7 +113,7 @@ impl<'p> Plan<'p> {
         let Some(ports) = by_address.first().map(ports_of) else { return };
         let note = |facts: &mut Facts<'_>, matching: &[RuleId], first: u32, last: u32| {
             let cell = || place.cell(self.number, (first, last), &[]);
-            let possible = !matching.is_empty() && is_possible((first, last), place.v6);
+            let possible = !matching.is_empty() && PortSet::possible(place.v6).meets(first, last);
             if possible {
                 facts.note(self.governed, matching, matching, cell);
             }
@@ -139,7 +139,7 @@ impl<'p> Plan<'p> {
         let ports = candidates.iter().map(|&rule| self.program.port_sets.at(self.program.rules.at(rule).ports));
         let mut matching: Vec<RuleId> = Vec::new();
         cells.visit(ports, |first, last, members| {
-            if members.is_empty() || !is_possible((first, last), place.v6) {
+            if members.is_empty() || !PortSet::possible(place.v6).meets(first, last) {
                 return;
             }
             let cell = |names: &[String]| place.cell(self.number, (first, last), names);
