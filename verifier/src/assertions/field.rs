@@ -208,7 +208,7 @@ fn group(
 impl Group {
     /// The members that send to a family.
     pub(crate) fn senders<'g>(&'g self, senders: &'g [Sender], v6: bool) -> impl Iterator<Item = usize> + 'g {
-        let sends = move |sender: &Sender| if v6 { sender.v6 } else { sender.v4 };
+        let sends = move |sender: &Sender| sender.sends(v6);
         self.members.iter().copied().filter(move |&place| senders.get(place).is_some_and(sends))
     }
 

@@ -19,9 +19,9 @@ use super::spots::{Here, Spot, Stop, Walk};
 use crate::compare::Fault;
 use crate::prover::Prover;
 use crate::witness;
+use egress_ir::address::from_bits;
 use egress_ir::{AddressSet, Destination, Flow, GatewayId, Outcome, RuleId, Speaking, Workload};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How a failed assertion can be made to hold by removing rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ fn one_gateway_left(here: &Here) -> Vec<BTreeSet<RuleId>> {
 /// A flow of a spot.
 pub(crate) fn example(stop: &Stop<'_, '_>, spot: &Spot<'_>, sender: usize) -> Option<Flow> {
     let &(first, last) = stop.ranges.first()?;
-    let range = (address(stop.v6, first), address(stop.v6, last));
+    let range = (from_bits(stop.v6, first), from_bits(stop.v6, last));
     let (address, port) = witness::choose(&AddressSet::from_ranges([range]), &spot.ports())?;
     let workload = stop.field.senders.get(sender)?.workload.clone();
     Some(Flow {
@@ -166,13 +166,6 @@ pub(crate) fn example(stop: &Stop<'_, '_>, spot: &Spot<'_>, sender: usize) -> Op
         destination: Destination { address, names: spot.choice.names.iter().cloned().collect() },
         port,
     })
-}
-
-fn address(v6: bool, bits: u128) -> IpAddr {
-    match (v6, u32::try_from(bits)) {
-        (false, Ok(bits)) => Ipv4Addr::from_bits(bits).into(),
-        _ => Ipv6Addr::from_bits(bits).into(),
-    }
 }
 
 /// Asks for the proof that the statement holds without the rules.

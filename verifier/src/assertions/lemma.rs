@@ -48,7 +48,7 @@ fn lemma(stop: &Stop<'_, '_>, spoken: &Spoken<'_, '_>, may_go: &dyn Fn(RuleId) -
         let program = stop.field.program;
         let rule = program.rules.at(id);
         let ports = program.port_sets.at(rule.ports);
-        if !spoken.parts.iter().any(|part| meet(ports, &part.ports)) {
+        if !spoken.parts.iter().any(|part| ports.overlaps(&part.ports)) {
             continue;
         }
         let mut matches = vec![stop.field.line(rule.ports)];
@@ -83,7 +83,7 @@ fn named(stop: &Stop<'_, '_>, guard: NamesId) -> Formula {
 
 /// The ways in which a flow of the part is decided as the demand does not want it.
 fn cases(words: &[Word<'_>], part: &Part, governed: bool, demand: Demand) -> Vec<Formula> {
-    let here: Vec<&Word<'_>> = words.iter().filter(|word| meet(word.ports, &part.ports)).collect();
+    let here: Vec<&Word<'_>> = words.iter().filter(|word| word.ports.overlaps(&part.ports)).collect();
     let of = |action: Action| here.iter().copied().filter(move |word| word.action == action);
     match demand {
         Demand::Passes => stopped(of(Action::Deny).collect(), of(Action::Allow).collect(), governed),
@@ -102,7 +102,7 @@ fn stopped(denies: Vec<&Word<'_>>, allows: Vec<&Word<'_>>, governed: bool) -> Ve
         let routed: Vec<&&Word<'_>> = allows.iter().filter(|allow| allow.gateway.is_some()).collect();
         for (place, one) in routed.iter().enumerate() {
             let parted =
-                routed.iter().skip(place + 1).filter(|two| two.gateway != one.gateway && meet(one.ports, two.ports));
+                routed.iter().skip(place + 1).filter(|two| two.gateway != one.gateway && one.ports.overlaps(two.ports));
             cases.extend(parted.map(|two| Formula::All(vec![one.matches.clone(), two.matches.clone()])));
         }
     }
@@ -120,23 +120,11 @@ fn passing(denies: Vec<&Word<'_>>, allows: Vec<&Word<'_>>, governed: bool, may: 
     let wrong = allows.iter().filter(|allow| may.is_none() || allow.gateway != may);
     let case = |allow: &&Word<'_>| {
         let others = allows.iter().filter(|other| other.gateway.is_some() && other.gateway != allow.gateway);
-        let stopping = denies.iter().chain(others).filter(|other| meet(other.ports, allow.ports));
+        let stopping = denies.iter().chain(others).filter(|other| other.ports.overlaps(allow.ports));
         let not = stopping.map(|other| other.matches.clone().negated());
         Formula::All([allow.matches.clone()].into_iter().chain(not).collect())
     };
     wrong.map(case).collect()
-}
-
-/// Whether two sets share a port.
-fn meet(one: &PortSet, two: &PortSet) -> bool {
-    let (few, many) = match one.line_ranges().len() <= two.line_ranges().len() {
-        true => (one.line_ranges(), two.line_ranges()),
-        false => (two.line_ranges(), one.line_ranges()),
-    };
-    few.iter().any(|&(first, last)| {
-        let next = many.partition_point(|range| range.1 < first);
-        many.get(next).is_some_and(|range| range.0 <= last)
-    })
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ pub(crate) use fix::{breaks_by, example};
 pub use meaning::{Demand, not_public, outcome, speaks_about};
 
 use crate::answer::Answer;
+use crate::compare::Fault;
 use crate::compare::blocks::{Block, Found};
-use crate::compare::{Fault, possible_ports};
 use crate::prover::Prover;
 use egress_ir::{AddressSet, AssertionId, Claim, Flow, Inventory, Outcome, PortSet, Program, RuleId, Sender, Speaking};
 use field::{Field, Statement};
@@ -237,7 +237,7 @@ fn empty(field: &Field<'_>, statement: &Statement<'_>, spoke: bool) -> Option<Em
     let program = field.program;
     let destinations = program.destination_sets.at(statement.assertion.destinations);
     let on = program.port_sets.at(statement.assertion.ports);
-    let possible = possible_ports(false).union(&possible_ports(true));
+    let possible = PortSet::possible(false).union(PortSet::possible(true));
     let outside = AddressSet::full().difference(&program.cluster.inside);
     let named = !destinations.hosts.is_empty();
     let claim = statement.assertion.claim;

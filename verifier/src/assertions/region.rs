@@ -3,7 +3,6 @@
 //! In: an assertion. Out: for addresses in its destinations, for public ones elsewhere, and for the rest: the ports,
 //! and what the names must satisfy. Only ports that a packet of the family can have.
 
-use crate::compare::possible_ports;
 use crate::lists::on_line;
 use crate::solver::Formula;
 use egress_ir::{Assertion, Claim, PortSet, Program};
@@ -44,9 +43,7 @@ pub(crate) struct Part {
 impl Part {
     /// Whether some port lies between these places of the line, both included.
     pub(crate) fn meets(&self, first: u32, last: u32) -> bool {
-        let ranges = self.ports.line_ranges();
-        let next = ranges.partition_point(|range| range.1 < first);
-        ranges.get(next).is_some_and(|range| range.0 <= last)
+        self.ports.meets(first, last)
     }
 }
 
@@ -63,9 +60,9 @@ impl Region {
     pub(crate) fn of(program: &Program, assertion: &Assertion, v6: bool) -> Self {
         let hosts = !program.destination_sets.at(assertion.destinations).hosts.is_empty();
         let on = program.port_sets.at(assertion.ports);
-        let possible = possible_ports(v6);
+        let possible = PortSet::possible(v6);
         let part = |ports: &PortSet, names: Names| {
-            let ports = ports.intersection(&possible);
+            let ports = ports.intersection(possible);
             let ranges: Vec<(u128, u128)> =
                 ports.line_ranges().iter().map(|&(first, last)| (first.into(), last.into())).collect();
             (!ports.is_empty()).then(|| Part { line: on_line(&ranges), ports, names })
@@ -83,7 +80,7 @@ impl Region {
                 let elsewhere: Vec<Part> = if hosts {
                     [part(&off, Names::Any), part(on, Names::Without)].into_iter().flatten().collect()
                 } else {
-                    part(&possible, Names::Any).into_iter().collect()
+                    part(possible, Names::Any).into_iter().collect()
                 };
                 let covered = part(&off, Names::Any).into_iter().collect();
                 Self { covered, public: elsewhere.clone(), special: elsewhere }

@@ -41,8 +41,8 @@ pub struct Disagreement {
 pub fn confirm(program: &Program, claims: &Claims, prover: &mut Prover) -> Result<Answer<Disagreement>, Fault> {
     let changed = claims.audit_enforced.then(|| program.with_audit_enforced());
     let program = changed.as_ref().unwrap_or(program);
-    let blocks = || program.blocks.values().filter(|block| !block.audit);
-    let wanted = blocks().map(|block| block.workloads).collect();
+    let enforced = || program.blocks.iter().filter(|(_, block)| !block.audit);
+    let wanted = enforced().map(|(_, block)| block.workloads).collect();
     let classes = possible_senders(&program.workload_sets, &wanted, None, prover)?;
     let hosts = program.destination_sets.values().flat_map(|set| set.hosts.iter().cloned()).collect();
     let limits = *prover.limits();
@@ -57,12 +57,10 @@ pub fn confirm(program: &Program, claims: &Claims, prover: &mut Prover) -> Resul
     };
     let mut seen = BTreeSet::new();
     for class in classes {
-        let speaking: Vec<_> = program.blocks.iter().filter(|(_, block)| !block.audit).collect();
-        let speaking = speaking.into_iter().filter(|(_, block)| class.sets.binary_search(&block.workloads).is_ok());
-        let speaking: Vec<_> = speaking.map(|(id, _)| id).collect();
+        let speaking = enforced().filter(|(_, block)| class.sets.binary_search(&block.workloads).is_ok());
+        let speaking: Vec<BlockId> = speaking.map(|(id, _)| id).collect();
         for v6 in [false, true] {
-            let sends = if v6 { class.sender.v6 } else { class.sender.v4 };
-            if sends && !speaking.is_empty() && seen.insert((speaking.clone(), v6)) {
+            if class.sender.sends(v6) && !speaking.is_empty() && seen.insert((speaking.clone(), v6)) {
                 work.sender(&speaking, v6)?;
             }
         }

@@ -5,7 +5,7 @@
 
 use super::cells::{Place, Word};
 use crate::answer::Answer;
-use crate::compare::{Fault, possible_ports};
+use crate::compare::Fault;
 use crate::lists::{Combination, Key, Lists, TableId};
 use crate::program::policy_list;
 use crate::prover::Prover;
@@ -22,7 +22,6 @@ pub(super) struct Questions<'w> {
     prover: &'w mut Prover,
     ports: FxHashMap<RuleId, (PortsId, PortsId)>,
     guards: FxHashMap<RuleId, Option<Guard>>,
-    possible: [PortSet; 2],
     /// Whether two tables differ on a port that a packet of the family can have.
     compared: FxHashMap<(TableId, TableId, bool), bool>,
 }
@@ -38,9 +37,8 @@ struct Spoken {
 
 impl<'w> Questions<'w> {
     pub(super) fn new(program: &'w Program, lists: Lists, prover: &'w mut Prover) -> Self {
-        let possible = [possible_ports(false), possible_ports(true)];
         let (ports, guards, compared) = (FxHashMap::default(), FxHashMap::default(), FxHashMap::default());
-        Self { program, lists, prover, ports, guards, possible, compared }
+        Self { program, lists, prover, ports, guards, compared }
     }
 
     /// What an earlier run concluded under this key.
@@ -218,11 +216,11 @@ impl<'w> Questions<'w> {
     }
 
     fn tables_differ(&mut self, one: TableId, two: TableId, v6: bool) -> bool {
-        let (lists, possible) = (&self.lists, self.possible.get(usize::from(v6)));
+        let lists = &self.lists;
         let differ = || {
             let differences = lists.at(one).differences(&lists.at(two));
             let ports = PortSet::from_line_ranges(differences.into_iter().map(|(first, last, ..)| (first, last)));
-            possible.is_some_and(|possible| !ports.intersection(possible).is_empty())
+            ports.overlaps(PortSet::possible(v6))
         };
         *self.compared.entry((one, two, v6)).or_insert_with(differ)
     }

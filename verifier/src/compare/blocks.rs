@@ -5,9 +5,10 @@
 
 use super::Fault;
 use crate::witness;
+use egress_ir::address::from_bits;
 use egress_ir::{AddressSet, Destination, Flow, Outcome, PortSet, Sender};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// Flows that two planes decide differently, and alike among each other.
@@ -70,7 +71,7 @@ impl Found {
         let mut by_sender: BTreeMap<usize, BTreeMap<Kind, Vec<(IpAddr, IpAddr)>>> = BTreeMap::new();
         for ((sender, v6), kinds) in self.cells {
             for (kind, ranges) in kinds {
-                let ranges = ranges.into_iter().map(|(first, last)| (address(v6, first), address(v6, last)));
+                let ranges = ranges.into_iter().map(|(first, last)| (from_bits(v6, first), from_bits(v6, last)));
                 by_sender.entry(sender).or_default().entry(kind).or_default().extend(ranges);
             }
         }
@@ -140,11 +141,4 @@ fn width(block: &Block) -> (bool, u128, u64, usize) {
     let v6: u128 = block.addresses.v6.ranges().iter().map(|&(first, last)| ((last - first) >> 64) + 1).sum();
     let ports = block.ports.line_ranges().iter().map(|&(first, last)| u64::from(last - first) + 1).sum();
     (block.names.is_empty(), v4.saturating_add(v6), ports, block.senders.len())
-}
-
-fn address(v6: bool, bits: u128) -> IpAddr {
-    match (v6, u32::try_from(bits)) {
-        (false, Ok(bits)) => Ipv4Addr::from_bits(bits).into(),
-        _ => Ipv6Addr::from_bits(bits).into(),
-    }
 }

@@ -2,13 +2,9 @@
 //!
 //! In: pieces from the first address to the last. Out: the pieces of both cuts together.
 
-use egress_ir::plane::ListId;
+use egress_ir::address::last_bits;
+use egress_ir::plane::{ListId, PortsId};
 use egress_ir::{Piece, Unclear};
-
-/// The last address of a family.
-pub(super) fn last(v6: bool) -> u128 {
-    if v6 { u128::MAX } else { u32::MAX.into() }
-}
 
 /// Holds a cut to what it must be.
 ///
@@ -16,7 +12,7 @@ pub(super) fn last(v6: bool) -> u128 {
 /// It leaves a gap, overlaps, or does not reach from the first address to the last.
 pub(super) fn check(pieces: &[Piece], v6: bool) -> Result<(), Unclear> {
     let begins = pieces.first().is_some_and(|piece| piece.start == 0);
-    let ends = pieces.last().is_some_and(|piece| piece.end == last(v6));
+    let ends = pieces.last().is_some_and(|piece| piece.end == last_bits(v6));
     let joined = |pair: &[Piece]| matches!(pair, [one, two] if one.end.checked_add(1) == Some(two.start));
     let whole = begins && ends && pieces.iter().all(|piece| piece.start <= piece.end) && pieces.windows(2).all(joined);
     if whole {
@@ -26,12 +22,12 @@ pub(super) fn check(pieces: &[Piece], v6: bool) -> Result<(), Unclear> {
     }
 }
 
-/// First address, last address, left list, right list and scope of each common piece.
+/// First and last address of each common piece, with the left list, the right list and the ports that are compared.
 pub(super) fn overlay<'p>(
     left: &'p [Piece],
     right: &'p [Piece],
-    scopes: &'p [(u128, usize)],
-) -> impl Iterator<Item = (u128, u128, ListId, ListId, usize)> + 'p {
+    scopes: &'p [(u128, PortsId)],
+) -> impl Iterator<Item = (u128, u128, (ListId, ListId, PortsId))> + 'p {
     let (mut left, mut right, mut scopes) = (left.iter().peekable(), right.iter().peekable(), scopes.iter().peekable());
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -44,7 +40,7 @@ pub(super) fn overlay<'p>(
         let end = one.end.min(two.end).min(scope_end);
         left.next_if(|piece| piece.end == end);
         right.next_if(|piece| piece.end == end);
-        let piece = (start, end, one.list, two.list, scope);
+        let piece = (start, end, (one.list, two.list, scope));
         start = end.saturating_add(1);
         Some(piece)
     })

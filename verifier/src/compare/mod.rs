@@ -5,6 +5,7 @@
 
 pub(crate) mod blocks;
 mod merge;
+mod scopes;
 
 pub use blocks::Block;
 
@@ -14,12 +15,10 @@ use crate::program::ProgramPlane;
 use crate::prover::Prover;
 use blocks::Found;
 use egress_ir::classes::TooManyClasses;
-use egress_ir::plane::ListId;
-use egress_ir::{
-    AddressSet, Exemption, Flow, Outcome, Piece, Plane, PortSet, Program, Sender, Unclear, Vocabulary, protocol,
-};
+use egress_ir::plane::{ListId, PortsId};
+use egress_ir::{Exemption, Flow, Outcome, Plane, PortSet, Program, Unclear, Vocabulary};
 use rustc_hash::FxHashMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
@@ -83,63 +82,51 @@ pub fn against_source(source: &Program, plane: &dyn Plane, prover: &mut Prover) 
 pub fn compare(left: &dyn Plane, right: &dyn Plane, prover: &mut Prover) -> Result<Comparison, Fault> {
     let vocabulary = Vocabulary::new(&left.hosts().into_iter().chain(right.hosts()).collect());
     let exemptions: Vec<Exemption> = left.exemptions().into_iter().chain(right.exemptions()).collect();
-    let limits = *prover.limits();
+    let mut lists = Lists::new(vocabulary, prover.limits());
+    let scopes = [false, true].map(|v6| (v6, scopes::scopes(&exemptions, v6, &mut lists.vocabulary)));
     let mut work = Work {
         left,
         right,
         prover,
-        scopes: Scopes::new(&exemptions),
         pairs: FxHashMap::default(),
         found: Found::default(),
         extent: Extent { senders: right.senders().len(), ..Extent::default() },
         unknown: None,
     };
-    let mut lists = Lists::new(vocabulary, &limits);
     for (number, sender) in right.senders().iter().enumerate() {
-        for v6 in families(sender) {
-            let left = left.pieces(number, v6, &mut lists.vocabulary)?;
-            let right = right.pieces(number, v6, &mut lists.vocabulary)?;
-            work.sender(number, v6, &left, &right, &mut lists)?;
+        for (v6, scopes) in scopes.iter().filter(|(v6, _)| sender.sends(*v6)) {
+            work.sender(number, *v6, scopes, &mut lists)?;
         }
     }
     work.conclude(exemptions)
 }
 
-/// The families to which a sender can send.
-fn families(sender: &Sender) -> impl Iterator<Item = bool> + use<> {
-    [(false, sender.v4), (true, sender.v6)].into_iter().filter(|(_, sends)| *sends).map(|(v6, _)| v6)
-}
+/// What two lists say differently: names, ports, what each plane does.
+type Row = (Rc<[String]>, PortSet, Outcome, Outcome);
 
-/// The rest of what two lists say differently: names, ports, what each plane does.
-type Rows = Rc<[(Rc<[String]>, PortSet, Outcome, Outcome)]>;
+/// Two lists and the ports that are compared.
+type Question = (ListId, ListId, PortsId);
 
 /// A comparison under way.
 struct Work<'w> {
     left: &'w dyn Plane,
     right: &'w dyn Plane,
     prover: &'w mut Prover,
-    scopes: Scopes,
-    pairs: FxHashMap<(ListId, ListId, usize), Rows>,
+    pairs: FxHashMap<Question, Rc<[Row]>>,
     found: Found,
     extent: Extent,
     unknown: Option<String>,
 }
 
 impl Work<'_> {
-    fn sender(
-        &mut self,
-        number: usize,
-        v6: bool,
-        left: &[Piece],
-        right: &[Piece],
-        lists: &mut Lists,
-    ) -> Result<(), Fault> {
-        merge::check(left, v6)?;
-        merge::check(right, v6)?;
-        let scopes = self.scopes.pieces(v6);
-        for (start, end, left, right, scope) in merge::overlay(left, right, &scopes) {
+    fn sender(&mut self, number: usize, v6: bool, scopes: &[(u128, PortsId)], lists: &mut Lists) -> Result<(), Fault> {
+        let left = self.left.pieces(number, v6, &mut lists.vocabulary)?;
+        let right = self.right.pieces(number, v6, &mut lists.vocabulary)?;
+        merge::check(&left, v6)?;
+        merge::check(&right, v6)?;
+        for (start, end, question) in merge::overlay(&left, &right, scopes) {
             self.extent.pieces += 1;
-            let rows = self.rows((left, right, scope), lists);
+            let rows = self.rows(question, lists);
             for (names, ports, left, right) in rows.iter() {
                 self.found.note(number, v6, (start, end), (names, ports), (*left, *right));
             }
@@ -147,7 +134,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn rows(&mut self, question: (ListId, ListId, usize), lists: &mut Lists) -> Rows {
+    fn rows(&mut self, question: Question, lists: &mut Lists) -> Rc<[Row]> {
         if let Some(known) = self.pairs.get(&question) {
             return known.clone();
         }
@@ -159,38 +146,14 @@ impl Work<'_> {
                 for combination in combinations.iter() {
                     let one = lists.table(left, &combination.fired, self.prover);
                     let two = lists.table(right, &combination.fired, self.prover);
-                    rows.extend(self.differences(one, two, scope, &combination.names, lists));
+                    rows.extend(differences(one, two, scope, &combination.names, lists));
                 }
             }
             Err(too_many) => self.unknown = Some(too_many.to_string()),
         }
-        let rows: Rows = rows.into();
+        let rows: Rc<[Row]> = rows.into();
         self.pairs.insert(question, rows.clone());
         rows
-    }
-
-    fn differences(
-        &self,
-        one: TableId,
-        two: TableId,
-        scope: usize,
-        names: &[String],
-        lists: &Lists,
-    ) -> Vec<(Rc<[String]>, PortSet, Outcome, Outcome)> {
-        if one == two {
-            return Vec::new();
-        }
-        let scope = self.scopes.ports(scope);
-        let names: Rc<[String]> = names.into();
-        let mut by_outcomes: std::collections::BTreeMap<(Outcome, Outcome), Vec<(u32, u32)>> = Default::default();
-        for (first, last, left, right) in lists.at(one).differences(&lists.at(two)) {
-            by_outcomes.entry((left, right)).or_default().push((first, last));
-        }
-        let rows = by_outcomes.into_iter().map(|((left, right), ranges)| {
-            let ports = PortSet::from_line_ranges(ranges).intersection(scope);
-            (names.clone(), ports, left, right)
-        });
-        rows.filter(|(_, ports, ..)| !ports.is_empty()).collect()
     }
 
     fn conclude(mut self, exemptions: Vec<Exemption>) -> Result<Comparison, Fault> {
@@ -209,71 +172,22 @@ impl Work<'_> {
     }
 }
 
-/// Which ports are compared where: those that a packet of the family can have, without those that are exempt.
-struct Scopes {
-    exemptions: Vec<Exemption>,
-    ports: Vec<PortSet>,
-}
-
-impl Scopes {
-    fn new(exemptions: &[Exemption]) -> Self {
-        let mut scopes = Self { exemptions: exemptions.to_vec(), ports: Vec::new() };
-        scopes.ports.extend([possible_ports(false), possible_ports(true)]);
-        scopes
+/// What two tables say differently on some ports.
+fn differences(one: TableId, two: TableId, scope: PortsId, names: &[String], lists: &Lists) -> Vec<Row> {
+    if one == two {
+        return Vec::new();
     }
-
-    /// The ports of a scope.
-    fn ports(&self, scope: usize) -> &PortSet {
-        static NONE: std::sync::OnceLock<PortSet> = std::sync::OnceLock::new();
-        self.ports.get(scope).unwrap_or_else(|| NONE.get_or_init(PortSet::empty))
+    let scope = lists.vocabulary.ports_at(scope);
+    let names: Rc<[String]> = names.into();
+    let mut by_outcomes: BTreeMap<(Outcome, Outcome), Vec<(u32, u32)>> = BTreeMap::new();
+    for (first, last, left, right) in lists.at(one).differences(&lists.at(two)) {
+        by_outcomes.entry((left, right)).or_default().push((first, last));
     }
-
-    /// The addresses of a family with the scope of each piece, from the first to the last.
-    fn pieces(&mut self, v6: bool) -> Vec<(u128, usize)> {
-        let ranges = |set: &AddressSet| -> Vec<(u128, u128)> {
-            if v6 {
-                set.v6.ranges().to_vec()
-            } else {
-                set.v4.ranges().iter().map(|&(first, last)| (first.into(), last.into())).collect()
-            }
-        };
-        let exempt: Vec<(Vec<(u128, u128)>, PortSet)> =
-            self.exemptions.iter().map(|exempt| (ranges(&exempt.addresses), exempt.ports.clone())).collect();
-        let borders =
-            exempt.iter().flat_map(|(ranges, _)| ranges).flat_map(|&(first, last)| [Some(first), last.checked_add(1)]);
-        let starts: BTreeSet<u128> = borders.flatten().chain([0]).filter(|start| *start <= merge::last(v6)).collect();
-        let mut pieces = Vec::with_capacity(starts.len());
-        for start in starts {
-            let applies = |ranges: &[(u128, u128)]| ranges.iter().any(|&(first, last)| first <= start && start <= last);
-            let ports = exempt.iter().filter(|(ranges, _)| applies(ranges));
-            let ports = ports.fold(possible_ports(v6), |ports, (_, exempt)| ports.difference(exempt));
-            let known = self.ports.iter().position(|known| *known == ports);
-            let scope = known.unwrap_or_else(|| {
-                self.ports.push(ports);
-                self.ports.len() - 1
-            });
-            pieces.push((start, scope));
-        }
-        pieces
-    }
-}
-
-/// The ports that a packet of the family can have, see [`egress_ir::Flow::is_well_formed`].
-pub(crate) fn possible_ports(v6: bool) -> PortSet {
-    static KNOWN: [std::sync::OnceLock<PortSet>; 2] = [const { std::sync::OnceLock::new() }; 2];
-    let known = KNOWN.get(usize::from(v6)).map(|known| known.get_or_init(|| list_possible_ports(v6)));
-    known.cloned().unwrap_or_default()
-}
-
-fn list_possible_ports(v6: bool) -> PortSet {
-    let own = if v6 { protocol::ICMPV6 } else { protocol::ICMP };
-    let foreign = if v6 { protocol::ICMP } else { protocol::ICMPV6 };
-    let ranges = (0..=u8::MAX).filter(|number| *number != foreign).map(|number| {
-        let first = u32::from(number) << 16;
-        let numbered = protocol::WITH_PORTS.contains(&number) || number == own;
-        (first, if numbered { first | 0xffff } else { first })
+    let rows = by_outcomes.into_iter().map(|((left, right), ranges)| {
+        let ports = PortSet::from_line_ranges(ranges).intersection(scope);
+        (names.clone(), ports, left, right)
     });
-    PortSet::from_line_ranges(ranges)
+    rows.filter(|(_, ports, ..)| !ports.is_empty()).collect()
 }
 
 impl fmt::Display for Extent {

@@ -3,7 +3,6 @@
 //! In: ranges of addresses and of ports. Out: how many pairs of them there are. IPv6 is counted in networks of 64 bits,
 //! as people are given them: a network that is cut counts for each of its parts, so that nothing is nothing.
 
-use crate::compare::possible_ports;
 use egress_ir::PortSet;
 use std::ops::AddAssign;
 
@@ -42,7 +41,7 @@ pub(super) struct Counter {
 impl Counter {
     /// Of a family.
     pub(super) fn new(v6: bool) -> Self {
-        let ranges = possible_ports(v6).line_ranges().to_vec();
+        let ranges = PortSet::possible(v6).line_ranges().to_vec();
         let sums = ranges.iter().scan(0, |sum, &(first, last)| {
             let before = *sum;
             *sum += u64::from(last - first) + 1;

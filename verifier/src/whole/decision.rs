@@ -117,11 +117,7 @@ fn matches(program: &Program, rule: &Rule, space: &Space<'_>) -> Formula {
 
 /// The destination's address is in the set.
 fn within(space: &Space<'_>, set: &egress_ir::AddressSet) -> Formula {
-    let ranges: Vec<(u128, u128)> = match space.v6 {
-        false => set.v4.ranges().iter().map(|&(first, last)| (first.into(), last.into())).collect(),
-        true => set.v6.ranges().to_vec(),
-    };
-    Formula::Within(address(space.v6), ranges.into())
+    Formula::Within(address(space.v6), Arc::from(set.of_family(space.v6).ranges()))
 }
 
 /// The port is in the set: protocols with the same numbers together.

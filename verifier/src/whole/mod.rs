@@ -13,8 +13,8 @@ use crate::compare::Fault;
 use crate::solver::z3::Z3;
 use crate::solver::{Assignment, Formula, Solution, Variable, least};
 use decision::{Space, Way, decide, possible};
-use egress_ir::{Destination, Flow, Port, PortSet, Program, Sender, Verdict, Vocabulary, Workload, eval};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use egress_ir::address::from_bits;
+use egress_ir::{Destination, Flow, Port, PortSet, Program, Sender, Verdict, Vocabulary, eval};
 use workloads::Who;
 
 /// How much may be asked at once.
@@ -52,8 +52,8 @@ impl Default for Limits {
 /// assert_eq!(answer, Ok(Answer::Proved));
 /// ```
 pub fn compare(before: &Program, after: &Program, sender: &Sender, limits: &Limits) -> Result<Answer<Flow>, Fault> {
-    let families = [(false, sender.v4), (true, sender.v6)].into_iter().filter(|(_, sends)| *sends);
-    let spaces = families.map(|(v6, _)| (Who::Is(sender.workload.clone()), v6));
+    let families = [false, true].into_iter().filter(|v6| sender.sends(*v6));
+    let spaces = families.map(|v6| (Who::Is(sender.workload.clone()), v6));
     first_difference(before, after, spaces, limits)
 }
 
@@ -122,7 +122,7 @@ fn either(one: Formula, two: Formula) -> Formula {
 /// The flow of an assignment.
 fn flow(space: &Space<'_>, found: &Assignment) -> Flow {
     let value = |variable: Variable| found.numbers.get(&variable.number).copied().unwrap_or(0);
-    let address = address(space.v6, value(decision::address(space.v6)));
+    let address = from_bits(space.v6, value(decision::address(space.v6)));
     let line = value(decision::PROTOCOL) << 16 | value(decision::NUMBER);
     let port = u32::try_from(line).unwrap_or(PortSet::LAST);
     let named = |class: &usize| u32::try_from(*class).is_ok_and(|class| found.flags.get(&class) == Some(&true));
@@ -131,13 +131,6 @@ fn flow(space: &Space<'_>, found: &Assignment) -> Flow {
         workload: space.who.workload(space.v6, found),
         destination: Destination { address, names: names.collect() },
         port: Port::from_line(port).unwrap_or(Port::tcp(0)),
-    }
-}
-
-fn address(v6: bool, bits: u128) -> IpAddr {
-    match (v6, u32::try_from(bits)) {
-        (false, Ok(bits)) => Ipv4Addr::from_bits(bits).into(),
-        _ => Ipv6Addr::from_bits(bits).into(),
     }
 }
 
@@ -152,9 +145,4 @@ fn confirmed(before: &Program, after: &Program, flow: Flow) -> Result<Flow, Faul
         true => Ok(flow),
         false => Err(Fault::Unconfirmed(flow.to_string())),
     }
-}
-
-/// A workload that is an address, from its number.
-fn at(v6: bool, bits: u128) -> Workload {
-    Workload::Address(address(v6, bits))
 }

@@ -4,14 +4,13 @@
 //! attribute is a number: 0 where it is absent, the place of a value that some set mentions, or anything else for any
 //! other value.
 
-use super::at;
 use crate::solver::{Assignment, Formula, Variable};
+use egress_ir::address::{from_bits, to_bits};
 use egress_ir::{
     NAMESPACE_NAME_LABEL, NamespaceSelector, Operator, Pod, PodSelector, Prefix, Program, Requirement, Workload,
     WorkloadSet,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who sends.
@@ -77,19 +76,19 @@ impl Who {
         match self {
             Self::Is(workload) => workload.clone(),
             Self::AnyPod(attributes) => Workload::Pod(attributes.pod(found)),
-            Self::AnyAddress => at(v6, found.numbers.get(&source(v6).number).copied().unwrap_or(0)),
+            Self::AnyAddress => {
+                Workload::Address(from_bits(v6, found.numbers.get(&source(v6).number).copied().unwrap_or(0)))
+            }
         }
     }
 }
 
 /// The sender's address has the prefix.
 fn from(prefix: Prefix, v6: bool) -> Formula {
-    let range = match (prefix.address(), prefix.last()) {
-        (IpAddr::V4(first), IpAddr::V4(last)) if !v6 => (first.to_bits().into(), last.to_bits().into()),
-        (IpAddr::V6(first), IpAddr::V6(last)) if v6 => (first.to_bits(), last.to_bits()),
-        _ => return Formula::Constant(false),
-    };
-    Formula::Within(source(v6), Arc::from([range]))
+    if prefix.address().is_ipv6() != v6 {
+        return Formula::Constant(false);
+    }
+    Formula::Within(source(v6), Arc::from([(to_bits(prefix.address()), to_bits(prefix.last()))]))
 }
 
 /// What a selector asks, one attribute at a time.
