@@ -18,6 +18,9 @@ pub struct Meta {
     /// The digest of the whole source, such as `sha256:9f2c…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_digest: Option<String>,
+    /// Why the compiler could not prove that the tables decide as the source does; nothing: it is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproved: Option<String>,
     /// The cluster's declared name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
