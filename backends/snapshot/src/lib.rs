@@ -8,6 +8,8 @@
 
 pub mod layout;
 pub mod meta;
+pub mod tables;
 
 pub use layout::{Entry, Kind, LINE, Layout};
 pub use meta::Meta;
+pub use tables::{TableError, Tables};
