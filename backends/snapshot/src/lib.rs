@@ -6,10 +6,16 @@
 //! A snapshot is a header page, the [`tables`] (page-aligned, little-endian, byte for byte what the kernel maps), the
 //! [`meta`] part (JSON) and a trailer (SHA-256, and a signature if it has one).
 
+mod agree;
+pub mod file;
 pub mod layout;
 pub mod meta;
+pub mod sign;
 pub mod tables;
 
+pub use agree::Disagreement;
+pub use file::{ReadError, Snapshot};
 pub use layout::{Entry, Kind, LINE, Layout};
 pub use meta::Meta;
+pub use sign::SigningKey;
 pub use tables::{TableError, Tables};

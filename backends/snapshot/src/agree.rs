@@ -1,0 +1,184 @@
+//! That meta and tables belong together. In: both. Out: nothing, or the first place where they say different things.
+//!
+//! Never changes either, and never asks what the policy meant.
+
+use crate::layout::outcome;
+use crate::meta::{Meta, Unknown, Verdict};
+use crate::tables::Tables;
+use std::net::IpAddr;
+
+/// What meta and tables say differently.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Disagreement {
+    /// The tables were made with another meta part.
+    #[error("the tables name another meta part by its digest")]
+    Digest,
+    /// Generations differ.
+    #[error("the generation is {header} in the header, {meta} in the meta part and {tables} in the tables")]
+    Generation {
+        /// The header's.
+        header: u64,
+        /// The meta part's.
+        meta: u64,
+        /// The tables'.
+        tables: u64,
+    },
+    /// There are more or fewer outcomes.
+    #[error("meta explains {meta} outcomes, but the tables have {tables}")]
+    Outcomes {
+        /// How many meta has.
+        meta: usize,
+        /// How many the tables have.
+        tables: u32,
+    },
+    /// An outcome's word does something else than meta says.
+    #[error("outcome {outcome} has the word {word:#x}, but meta's meaning of it is {meaning:#x}")]
+    Word {
+        /// The outcome.
+        outcome: usize,
+        /// What the tables do.
+        word: u32,
+        /// What meta says.
+        meaning: u32,
+    },
+    /// A place in a list of meta that does not exist.
+    #[error("{what} {place} names {named} {found}, but there are only {count}")]
+    Place {
+        /// What names it.
+        what: &'static str,
+        /// Which of them.
+        place: usize,
+        /// What is named.
+        named: &'static str,
+        /// The place that is named.
+        found: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// A list that is not sorted, or has something twice.
+    #[error("{0} are not sorted, or one is there twice")]
+    Order(&'static str),
+    /// A pod's address leads to another row.
+    #[error("the tree of sources gives {address} the row {tables}, but meta says {meta}")]
+    Pod {
+        /// The address.
+        address: IpAddr,
+        /// The row of the tables.
+        tables: u32,
+        /// The row of meta.
+        meta: u32,
+    },
+    /// A test vector comes out otherwise.
+    #[error("vector {place} comes to outcome {tables} in the tables, but should come to {meta}")]
+    Vector {
+        /// Which vector.
+        place: usize,
+        /// The outcome of the tables.
+        tables: u32,
+        /// The outcome that it should have.
+        meta: u32,
+    },
+    /// A rule whose text ends before it starts.
+    #[error("rule {0} ends before it starts")]
+    Span(usize),
+}
+
+/// Checks everything that meta says of the tables.
+pub(crate) fn agree(meta: &Meta, tables: &Tables, generation: u64) -> Result<(), Disagreement> {
+    if generation != meta.generation || generation != tables.generation() {
+        let (meta, tables) = (meta.generation, tables.generation());
+        return Err(Disagreement::Generation { header: generation, meta, tables });
+    }
+    outcomes(meta, tables)?;
+    combinations(meta, tables)?;
+    pods(meta, tables)?;
+    vectors(meta, tables)?;
+    let span = meta.rules.iter().position(|rule| rule.start > rule.end);
+    span.map_or(Ok(()), |place| Err(Disagreement::Span(place)))?;
+    for (place, attachment) in meta.attachments.iter().enumerate() {
+        attachment.row.map_or(Ok(()), |row| row_exists("attachment", place, row, tables))?;
+    }
+    Ok(())
+}
+
+/// The word that an outcome must have.
+fn meaning(of: &crate::meta::Outcome, unknown: Unknown) -> u32 {
+    let passes = match of.verdict {
+        Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed => true,
+        Verdict::Denied => false,
+        Verdict::Unknown => unknown == Unknown::Pass,
+    };
+    let record = of.log || of.audit.is_some();
+    (if passes { outcome::PASS } else { outcome::DENY }) | if record { outcome::RECORD } else { 0 }
+}
+
+fn outcomes(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
+    let count = tables.layout().outcome_count;
+    if meta.outcomes.len() != count as usize {
+        return Err(Disagreement::Outcomes { meta: meta.outcomes.len(), tables: count });
+    }
+    for ((place, of), id) in meta.outcomes.iter().enumerate().zip(0..) {
+        let (word, meaning) = (tables.word(id), meaning(of, meta.unknown));
+        if word != meaning {
+            return Err(Disagreement::Word { outcome: place, word, meaning });
+        }
+        sorted("the rules of an outcome", &of.rules)?;
+        for rule in &of.rules {
+            exists("outcome", place, ("rule", *rule), meta.rules.len())?;
+        }
+    }
+    Ok(())
+}
+
+fn combinations(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
+    let sets: Vec<&Vec<u32>> = meta.combinations.iter().map(|combination| &combination.sets).collect();
+    sorted("combinations", &sets)?;
+    for (place, combination) in meta.combinations.iter().enumerate() {
+        sorted("the sets of a combination", &combination.sets)?;
+        for set in &combination.sets {
+            exists("combination", place, ("set", *set), meta.sets.len())?;
+        }
+        row_exists("combination", place, combination.row, tables)?;
+    }
+    Ok(())
+}
+
+fn pods(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
+    let addresses: Vec<IpAddr> = meta.pods.iter().map(|pod| pod.address).collect();
+    sorted("the addresses of pods", &addresses)?;
+    for pod in &meta.pods {
+        let row = tables.source(pod.address);
+        if row != pod.row {
+            return Err(Disagreement::Pod { address: pod.address, tables: row, meta: pod.row });
+        }
+    }
+    Ok(())
+}
+
+fn vectors(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
+    for (place, vector) in meta.vectors.iter().enumerate() {
+        row_exists("vector", place, vector.row, tables)?;
+        let found = tables.decide(vector.row, vector.destination, vector.protocol, vector.number, vector.fragment);
+        if found != vector.outcome {
+            return Err(Disagreement::Vector { place, tables: found, meta: vector.outcome });
+        }
+    }
+    Ok(())
+}
+
+fn row_exists(what: &'static str, place: usize, row: u32, tables: &Tables) -> Result<(), Disagreement> {
+    exists(what, place, ("row", row), tables.layout().row_count as usize)
+}
+
+fn exists(
+    what: &'static str,
+    place: usize,
+    (named, found): (&'static str, u32),
+    count: usize,
+) -> Result<(), Disagreement> {
+    if (found as usize) < count { Ok(()) } else { Err(Disagreement::Place { what, place, named, found, count }) }
+}
+
+fn sorted<T: Ord>(what: &'static str, list: &[T]) -> Result<(), Disagreement> {
+    if list.is_sorted_by(|one, next| one < next) { Ok(()) } else { Err(Disagreement::Order(what)) }
+}
