@@ -5,11 +5,12 @@
 
 use crate::answer::{Answer, Limits};
 use crate::cache::Cache;
+use crate::compare::Fault;
 use crate::lists::{Key, Lemma};
 use crate::solver::z3::Z3;
 use crate::solver::{Assignment, Formula, Solution, Solver};
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 
 /// How many lemmas one query is about: z3 4.8.12 was fastest with about a thousand.
 const BATCH: usize = 1024;
@@ -87,6 +88,18 @@ impl Prover {
         }
         conclusions.into_iter().for_each(|(key, content)| self.cache.note(key, content));
         Answer::Proved
+    }
+
+    /// Proves all lemmas that were asked for, which are never refuted unless something is wrong with us.
+    ///
+    /// # Errors
+    /// [`Fault::BrokenLemma`] when one of them does not hold.
+    pub(crate) fn settled(&mut self) -> Result<Answer<Infallible>, Fault> {
+        match self.settle() {
+            Answer::Proved => Ok(Answer::Proved),
+            Answer::Refuted(_) => Err(Fault::BrokenLemma),
+            Answer::Unknown(reason) => Ok(Answer::Unknown(reason)),
+        }
     }
 
     /// What an earlier run concluded under this key.

@@ -9,7 +9,7 @@ use egress_testkit::seed::{Rng, cases, seed};
 use egress_verifier::lists::{Lemma, Table};
 use egress_verifier::solver::exhaustive::Exhaustive;
 use egress_verifier::solver::z3::Z3;
-use egress_verifier::solver::{Formula, Ranges, Solution, Solver, Variable, least};
+use egress_verifier::solver::{Formula, Ranges, Solution, Solver, Variable, least, widened};
 use egress_verifier::{Answer, Cache, Limits, Prover};
 use std::num::NonZeroU32;
 
@@ -24,8 +24,7 @@ fn entries(rng: &mut Rng) -> Vec<(Ranges, Outcome)> {
             })
             .collect();
         let set = PortSet::from_line_ranges(ranges);
-        let ranges: Vec<(u128, u128)> = set.line_ranges().iter().map(|r| (r.0.into(), r.1.into())).collect();
-        (Ranges::from(ranges), if rng.chance(50) { Outcome::Dropped } else { Outcome::Passes(None) })
+        (widened(set.line_ranges()), if rng.chance(50) { Outcome::Dropped } else { Outcome::Passes(None) })
     };
     (0..count).map(|_| entry(rng)).collect()
 }

@@ -1,7 +1,7 @@
 //! The field: everybody who sends and everything that assertions and rules tell apart, cut once.
 //!
 //! In: a program and who is spoken about. Out: groups of senders about whom the same blocks speak, each with a cut of
-//! the addresses by rules and assertions, which [`crate::program::certificate`] has checked.
+//! the addresses by rules and assertions, which is checked as [`crate::program`] checks its own.
 
 use super::Population;
 use super::choices::Named;
@@ -9,10 +9,10 @@ use super::meaning::{Demand, not_public};
 use super::region::Region;
 use crate::compare::Fault;
 use crate::lists::on_line;
-use crate::program::{Class, certificate, possible_senders};
+use crate::program::{Class, cut, possible_senders};
 use crate::prover::Prover;
-use crate::solver::Formula;
-use egress_ir::classes::{Keys, sweep};
+use crate::solver::{Formula, widened};
+use egress_ir::classes::Keys;
 use egress_ir::plane::{Guard, NamesId};
 use egress_ir::{
     AddressSet, Assertion, AssertionId, BlockId, BlockKind, Claim, DestinationSetId, Id, Point, PortSetId, Program,
@@ -120,10 +120,7 @@ impl<'p> Field<'p> {
             Ok(group)
         });
         let groups = groups.collect::<Result<Vec<Group>, Fault>>()?;
-        let line = |ranges: &[(u32, u32)]| {
-            on_line(&ranges.iter().map(|&(first, last)| (first.into(), last.into())).collect::<Vec<_>>())
-        };
-        let lines = program.port_sets.values().map(|ports| line(ports.line_ranges())).collect();
+        let lines = program.port_sets.values().map(|ports| on_line(&widened(ports.line_ranges()))).collect();
         let name_limit = prover.limits().name_combinations;
         Ok(Self { program, senders, statements, groups, vocabulary, name_limit, lines })
     }
@@ -290,9 +287,7 @@ impl Group {
 
 /// The lists of sets that cover some addresses outside, and for each its addresses.
 fn ranges<A: Point + Into<u128>>(sets: &[&RangeSet<A>], inside: &RangeSet<A>) -> Result<(Keys, Vec<Ranges>), Unclear> {
-    let mut keys = Keys::default();
-    let segments = sweep(sets, inside, &mut keys);
-    certificate::check(&segments, &keys, sets, inside)?;
+    let (keys, segments) = cut(sets, inside)?;
     let mut ranges = vec![Vec::new(); keys.len()];
     for segment in segments {
         if let Some(ranges) = ranges.get_mut(segment.key.index()) {

@@ -152,10 +152,8 @@ pub(crate) fn verdicts(field: &Field<'_>, prover: &mut Prover) -> Result<Vec<Ver
         let conclusion = progress.conclude(field, number, statement, prover)?;
         verdicts.push(Verdict { assertion: statement.id, conclusion });
     }
-    match prover.settle() {
-        Answer::Proved => {}
-        Answer::Refuted(_) => return Err(Fault::BrokenLemma),
-        Answer::Unknown(reason) => verdicts.iter_mut().for_each(|verdict| verdict.doubt(&reason)),
+    if let Answer::Unknown(reason) = prover.settled()? {
+        verdicts.iter_mut().for_each(|verdict| verdict.doubt(&reason));
     }
     Ok(verdicts)
 }

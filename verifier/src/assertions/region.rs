@@ -4,7 +4,7 @@
 //! and what the names must satisfy. Only ports that a packet of the family can have.
 
 use crate::lists::on_line;
-use crate::solver::Formula;
+use crate::solver::{Formula, widened};
 use egress_ir::{Assertion, Claim, PortSet, Program};
 
 /// What the names of a destination must satisfy.
@@ -63,9 +63,7 @@ impl Region {
         let possible = PortSet::possible(v6);
         let part = |ports: &PortSet, names: Names| {
             let ports = ports.intersection(possible);
-            let ranges: Vec<(u128, u128)> =
-                ports.line_ranges().iter().map(|&(first, last)| (first.into(), last.into())).collect();
-            (!ports.is_empty()).then(|| Part { line: on_line(&ranges), ports, names })
+            (!ports.is_empty()).then(|| Part { line: on_line(&widened(ports.line_ranges())), ports, names })
         };
         let named = || part(on, Names::Within).filter(|_| hosts).into_iter().collect();
         match assertion.claim {

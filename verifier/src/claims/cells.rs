@@ -3,8 +3,7 @@
 //! In: the blocks that speak about a sender. Out: places, each with the rules that can match there. The cut is checked
 //! as [`crate::program`] checks its own.
 
-use crate::program::certificate;
-use egress_ir::classes::{Keys, sweep};
+use crate::program::cut;
 use egress_ir::{
     Action, AddressSet, BlockId, BlockKind, DestinationSetId, GatewayId, Point, Program, RangeSet, RuleId, Unclear,
 };
@@ -101,9 +100,7 @@ fn covers<'s, A: Point + 's>(
     inside: &RangeSet<A>,
 ) -> Result<Vec<(Vec<DestinationSetId>, bool)>, Unclear> {
     let sets: Vec<&RangeSet<A>> = ids.iter().map(addresses).chain([special]).collect();
-    let mut keys = Keys::default();
-    let segments = sweep(&sets, inside, &mut keys);
-    certificate::check(&segments, &keys, &sets, inside)?;
+    let (keys, _) = cut(&sets, inside)?;
     let cover = |list: &[u32]| {
         let covering = list.iter().filter_map(|&index| ids.get(index as usize).copied()).collect();
         (covering, list.last().is_some_and(|&index| index as usize == ids.len()))

@@ -158,11 +158,7 @@ impl Work<'_> {
 
     fn conclude(mut self, exemptions: Vec<Exemption>) -> Result<Comparison, Fault> {
         self.extent.pairs = self.pairs.len();
-        let proved = match self.prover.settle() {
-            Answer::Proved => Answer::Proved,
-            Answer::Refuted(_) => return Err(Fault::BrokenLemma),
-            Answer::Unknown(reason) => Answer::Unknown(reason),
-        };
+        let proved = self.prover.settled()?;
         let replay =
             |sender: usize, flow: &Flow| Ok((self.left.replay(sender, flow)?, self.right.replay(sender, flow)?));
         let blocks = self.found.blocks(self.right.senders(), &replay)?;

@@ -209,7 +209,7 @@ mod tests {
     use crate::answer::Limits;
     use crate::solver::exhaustive::Exhaustive;
     use crate::solver::z3::Z3;
-    use crate::solver::{Solution, Solver};
+    use crate::solver::{Solution, Solver, widened};
     use proptest::prelude::*;
 
     fn ranges() -> impl Strategy<Value = Ranges> {
@@ -218,7 +218,7 @@ mod tests {
             let set = PortSet::from_line_ranges(
                 ranges.into_iter().map(|(first, more, base)| (base + first, base + first + more)),
             );
-            set.line_ranges().iter().map(|range| (range.0.into(), range.1.into())).collect()
+            widened(set.line_ranges())
         })
     }
 

@@ -15,13 +15,12 @@ pub use table::{Run, Table};
 
 use crate::answer::Limits;
 use crate::prover::Prover;
-use crate::solver::Ranges;
+use crate::solver::{Ranges, widened};
 use egress_ir::plane::{Entry, List, ListId, NamesId, PortsId};
 use egress_ir::{Outcome, Vocabulary};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// Names a table of [`Lists`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,10 +134,7 @@ impl Lists {
 
     fn ranges(&mut self, ports: PortsId) -> Ranges {
         let vocabulary = &self.vocabulary;
-        let ranges = || {
-            let ranges = vocabulary.ports_at(ports).line_ranges().iter();
-            Arc::from(ranges.map(|&(first, last)| (first.into(), last.into())).collect::<Vec<(u128, u128)>>())
-        };
+        let ranges = || widened(vocabulary.ports_at(ports).line_ranges());
         self.ranges.entry(ports).or_insert_with(ranges).clone()
     }
 }

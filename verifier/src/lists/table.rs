@@ -83,13 +83,14 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::solver::widened;
     use proptest::prelude::*;
 
     fn entries() -> impl Strategy<Value = Vec<(Ranges, Outcome)>> {
         let ranges = prop::collection::vec((0..40_u32, 0..6_u32), 0..4).prop_map(|ranges| {
             PortSet::from_line_ranges(ranges.into_iter().map(|(first, more)| (first, first + more)))
         });
-        let ranges = ranges.prop_map(|set| set.line_ranges().iter().map(|r| (r.0.into(), r.1.into())).collect());
+        let ranges = ranges.prop_map(|set| widened(set.line_ranges()));
         let outcome = prop::sample::select(vec![Outcome::Dropped, Outcome::Passes(None)]);
         prop::collection::vec((ranges, outcome), 0..5)
     }

@@ -10,7 +10,7 @@ use egress_ir::{Point, RangeSet, Unclear};
 ///
 /// # Errors
 /// The segments overlap, do not fill the line outside `inside`, or do not add up to some set.
-pub(crate) fn check<A: Point>(
+pub(super) fn check<A: Point>(
     segments: &[Segment<A>],
     keys: &Keys,
     sets: &[&RangeSet<A>],

@@ -3,7 +3,7 @@
 //! In: a program and senders. Out: pieces and lists. The sweep that finds the pieces is not trusted: [`certificate`]
 //! checks what it returned before anything is concluded from it.
 
-pub(crate) mod certificate;
+mod certificate;
 mod senders;
 
 pub use senders::{Class, possible_senders};
@@ -139,9 +139,7 @@ impl Reading {
         vocabulary: &mut Vocabulary,
     ) -> Result<Vec<Piece>, Unclear> {
         let sets: Vec<&RangeSet<A>> = self.sets.iter().map(|(set, _)| addresses(*set)).collect();
-        let mut keys = Keys::default();
-        let segments = sweep(&sets, inside, &mut keys);
-        certificate::check(&segments, &keys, &sets, inside)?;
+        let (keys, segments) = cut(&sets, inside)?;
         let lists: Vec<ListId> = keys.lists().map(|(_, covering)| self.list(covering, vocabulary)).collect();
         let passes = vocabulary.list(&List { entries: Vec::new(), default: Outcome::Passes(None) });
         let list_of = |segment: &Segment<A>| lists.get(segment.key.index()).copied().unwrap_or(passes);
@@ -165,6 +163,17 @@ impl Reading {
         }
         policy_list(self.governed, &matching, vocabulary)
     }
+}
+
+/// Cuts the addresses outside `inside` where a set begins or ends; nobody sees a cut that is not right.
+///
+/// # Errors
+/// The cut is wrong, which is a defect of ours.
+pub(crate) fn cut<A: Point>(sets: &[&RangeSet<A>], inside: &RangeSet<A>) -> Result<(Keys, Vec<Segment<A>>), Unclear> {
+    let mut keys = Keys::default();
+    let segments = sweep(sets, inside, &mut keys);
+    certificate::check(&segments, &keys, sets, inside)?;
+    Ok((keys, segments))
 }
 
 /// The list of rules that match at one place: denies first; then, where a policy governs, what is allowed.

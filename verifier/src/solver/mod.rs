@@ -13,6 +13,11 @@ use std::sync::Arc;
 /// Sorted, disjoint, inclusive ranges.
 pub type Ranges = Arc<[(u128, u128)]>;
 
+/// Ranges of narrower numbers, such as those of a [`PortSet`](egress_ir::PortSet) on its line.
+pub fn widened<A: Copy + Into<u128>>(ranges: &[(A, A)]) -> Ranges {
+    ranges.iter().map(|&(first, last)| (first.into(), last.into())).collect()
+}
+
 /// An unsigned number that a formula speaks about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variable {
