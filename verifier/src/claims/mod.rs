@@ -16,10 +16,10 @@ use crate::compare::Fault;
 use crate::lists::Lists;
 use crate::program::possible_senders;
 use crate::prover::Prover;
-use cells::{Cells, Place};
+use cells::Cells;
 use egress_ir::{BlockId, BlockKind, Claims, Program, RuleId, Vocabulary};
 use memory::{Digests, Facts, QUESTIONS};
-use questions::Questions;
+use questions::{Questions, Site};
 use std::collections::BTreeSet;
 
 /// A claim that does not hold: a defect of egressc, never hidden.
@@ -105,7 +105,7 @@ impl Work<'_> {
                 asked.iter_mut().zip(&self.open).for_each(|(asked, open)| *asked |= open.contains(rule));
             }
             for place in Cells::of(program, speaking, v6, &self.claims.special)?.places() {
-                self.place(&place, &rules, &mut facts)?;
+                self.site(&place.into(), &rules, &mut facts)?;
             }
             self.apply(&facts, &rules);
             self.questions.conclude(key, facts.to_bytes());
@@ -125,12 +125,12 @@ impl Work<'_> {
     }
 
     /// Asks about each rule of a place what is still open.
-    fn place(&mut self, place: &Place, rules: &[RuleId], facts: &mut Facts) -> Result<(), Fault> {
-        for rule in place.words.iter().map(|word| word.rule) {
+    fn site(&mut self, site: &Site, rules: &[RuleId], facts: &mut Facts) -> Result<(), Fault> {
+        for rule in site.place.words.iter().map(|word| word.rule) {
             let Ok(number) = rules.binary_search(&rule) else { continue };
             for question in [DECIDES, IS_NEEDED, IS_CUT, IS_REBOUND] {
                 let is_open = self.open.get(question).is_some_and(|open| open.contains(&rule));
-                if is_open && self.ask(question, place, rule)? {
+                if is_open && self.ask(question, site, rule)? {
                     if let Some(open) = self.open.get_mut(question) {
                         open.remove(&rule);
                     }
@@ -140,36 +140,36 @@ impl Work<'_> {
                 }
             }
         }
-        self.gateways(place, rules, facts)
+        self.gateways(site, rules, facts)
     }
 
-    fn ask(&mut self, question: usize, place: &Place, rule: RuleId) -> Result<bool, Fault> {
+    fn ask(&mut self, question: usize, site: &Site, rule: RuleId) -> Result<bool, Fault> {
         match question {
-            DECIDES => self.questions.decides(place, rule),
-            IS_NEEDED => self.is_needed(place, rule),
-            IS_CUT => self.questions.is_cut(place, rule),
-            _ => self.questions.is_rebound(place, rule),
+            DECIDES => self.questions.decides(site, rule),
+            IS_NEEDED => self.is_needed(site, rule),
+            IS_CUT => self.questions.is_cut(site, rule),
+            _ => self.questions.is_rebound(site, rule),
         }
     }
 
-    fn is_needed(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
+    fn is_needed(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
         let block = self.program.blocks.at(self.program.rules.at(rule).block);
         let guards = block.kind == BlockKind::Guardrail;
-        Ok(self.questions.changes_verdicts(place, rule)?
-            || self.questions.changes_logs(place, rule)?
-            || self.questions.parts_gateways(place, rule)?
-            || guards && self.questions.denies_alone(place, rule)?)
+        Ok(self.questions.changes_verdicts(site, rule)?
+            || self.questions.changes_logs(site, rule)?
+            || self.questions.parts_gateways(site, rule)?
+            || guards && self.questions.denies_alone(site, rule)?)
     }
 
-    fn gateways(&mut self, place: &Place, rules: &[RuleId], facts: &mut Facts) -> Result<(), Fault> {
+    fn gateways(&mut self, site: &Site, rules: &[RuleId], facts: &mut Facts) -> Result<(), Fault> {
         let routed: Vec<RuleId> =
-            place.words.iter().filter(|word| word.gateway.is_some()).map(|word| word.rule).collect();
+            site.place.words.iter().filter(|word| word.gateway.is_some()).map(|word| word.rule).collect();
         let number = |rule: &RuleId| rules.binary_search(rule).ok().and_then(|number| u32::try_from(number).ok());
         for (next, one) in (1..).zip(&routed) {
             for two in routed.iter().skip(next) {
                 // INVARIANT: words are sorted, so that the first of a pair is the lower one.
                 let Some(pair) = number(one).zip(number(two)) else { continue };
-                if !facts.conflicts.contains(&pair) && self.questions.conflict(place, *one, *two)? {
+                if !facts.conflicts.contains(&pair) && self.questions.conflict(site, *one, *two)? {
                     facts.conflicts.insert(pair);
                 }
             }
@@ -181,10 +181,8 @@ impl Work<'_> {
     fn conclude(self) -> Result<Answer<Disagreement>, Fault> {
         let Self { program, claims, open, conflicts, questions, .. } = self;
         let [dead, unneeded, uncut, unbound] = open;
-        match questions.settle() {
-            Answer::Proved => {}
-            Answer::Refuted(()) => return Err(Fault::BrokenLemma),
-            Answer::Unknown(reason) => return Ok(Answer::Unknown(reason)),
+        if let Answer::Unknown(reason) = questions.settled()? {
+            return Ok(Answer::Unknown(reason));
         }
         let alive = |rules: BTreeSet<RuleId>| -> BTreeSet<RuleId> { &rules - &dead };
         let is_allow = |rule: &&RuleId| program.rules.at(**rule).action == egress_ir::Action::Allow;

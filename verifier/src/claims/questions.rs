@@ -12,7 +12,9 @@ use crate::prover::Prover;
 use egress_ir::plane::{Entry, Guard, List, ListId, NamesId, PortsId};
 use egress_ir::{Action, Outcome, PortSet, Program, RuleId, Unclear};
 use rustc_hash::FxHashMap;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 /// Asks and answers.
@@ -26,8 +28,24 @@ pub(super) struct Questions<'w> {
     compared: FxHashMap<(TableId, TableId, bool), bool>,
 }
 
+/// A place about which questions are asked.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) place: Place,
+    /// What its rules say, from the first question on.
+    spoken: OnceCell<Vec<Spoken>>,
+    /// What they decide together, from the first question about that on.
+    policy: OnceCell<ListId>,
+}
+
+impl From<Place> for Site {
+    fn from(place: Place) -> Self {
+        Self { place, spoken: OnceCell::new(), policy: OnceCell::new() }
+    }
+}
+
 /// A rule in words of the vocabulary.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Spoken {
     word: Word,
     guard: Guard,
@@ -52,102 +70,110 @@ impl<'w> Questions<'w> {
     }
 
     /// Proves all lists that were read.
-    pub(super) fn settle(self) -> Answer<()> {
-        self.prover.settle().map(|_| ())
+    ///
+    /// # Errors
+    /// [`Fault::BrokenLemma`] when one of them is wrong.
+    pub(super) fn settled(self) -> Result<Answer<Infallible>, Fault> {
+        self.prover.settled()
     }
 
     /// Whether the rule decides some packet: an allow where no deny matches, a deny anywhere.
-    pub(super) fn decides(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
-        let Some(own) = find(&spoken, rule) else { return Ok(false) };
+    pub(super) fn decides(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
+        let Some(own) = find(spoken, rule) else { return Ok(false) };
         let before = match own.word.action {
             Action::Allow => {
                 spoken.iter().filter(|other| other.word.action == Action::Deny).map(Spoken::dropped).collect()
             }
             Action::Deny => Vec::new(),
         };
-        self.passes_some(place, before.into_iter().chain([own.passed()]).collect())
+        self.passes_some(site, before.into_iter().chain([own.passed()]).collect())
     }
 
     /// Whether without the rule some packet is decided differently.
-    pub(super) fn changes_verdicts(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
+    pub(super) fn changes_verdicts(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
         let list = |without: Option<RuleId>, lists: &mut Lists| {
             let kept = spoken.iter().filter(|other| Some(other.word.rule) != without);
             let matching = kept.map(|it| (it.guard, it.ports, it.word.action, it.word.gateway)).collect();
-            policy_list(place.governed, &matching, &mut lists.vocabulary)
+            policy_list(site.place.governed, &matching, &mut lists.vocabulary)
         };
-        let (with, without) = (list(None, &mut self.lists), list(Some(rule), &mut self.lists));
-        self.differ(place, with, without)
+        let with = *site.policy.get_or_init(|| list(None, &mut self.lists));
+        let without = list(Some(rule), &mut self.lists);
+        self.differ(site, with, without)
     }
 
     /// Whether without the rule some packet leaves no audit record that it leaves with it.
-    pub(super) fn changes_logs(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
-        let Some(own) = find(&spoken, rule).filter(|own| own.word.log) else { return Ok(false) };
+    pub(super) fn changes_logs(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
+        let Some(own) = find(spoken, rule).filter(|own| own.word.log) else { return Ok(false) };
         let others = spoken.iter().filter(|other| other.word.log && other.word.rule != rule).map(Spoken::dropped);
-        self.passes_some(place, others.chain([own.passed()]).collect())
+        self.passes_some(site, others.chain([own.passed()]).collect())
     }
 
     /// Whether without the rule other gateways would be named for some packet; lists call every conflict a drop.
-    pub(super) fn parts_gateways(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
-        let Some(own) = find(&spoken, rule) else { return Ok(false) };
+    pub(super) fn parts_gateways(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
+        let Some(own) = find(spoken, rule) else { return Ok(false) };
         let others = || spoken.iter().filter(|other| other.word.rule != rule);
         let denies = others().filter(|other| other.word.action == Action::Deny).map(Spoken::dropped);
         let routed = others().filter(|other| other.word.gateway.is_some());
         match (own.word.action, own.word.gateway) {
-            (Action::Deny, _) => self.passes_some_of(place, own, denies.chain(routed.map(Spoken::passed)).collect()),
+            (Action::Deny, _) => self.passes_some_of(site, own, denies.chain(routed.map(Spoken::passed)).collect()),
             (Action::Allow, None) => Ok(false),
             (Action::Allow, gateway) => {
                 let same = routed.filter(|other| other.word.gateway == gateway).map(Spoken::dropped);
-                self.passes_some(place, denies.chain(same).chain([own.passed()]).collect())
+                self.passes_some(site, denies.chain(same).chain([own.passed()]).collect())
             }
         }
     }
 
     /// Whether the deny is the only one for some packet.
-    pub(super) fn denies_alone(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
-        let Some(own) = find(&spoken, rule) else { return Ok(false) };
+    pub(super) fn denies_alone(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
+        let Some(own) = find(spoken, rule) else { return Ok(false) };
         let others = spoken.iter().filter(|other| other.word.action == Action::Deny && other.word.rule != rule);
-        self.passes_some(place, others.map(Spoken::dropped).chain([own.passed()]).collect())
+        self.passes_some(site, others.map(Spoken::dropped).chain([own.passed()]).collect())
     }
 
     /// Whether a deny of another block cuts the allow; one by address does not cut an allow by name.
-    pub(super) fn is_cut(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
-        let Some(own) = find(&spoken, rule).filter(|own| own.word.action == Action::Allow) else { return Ok(false) };
+    pub(super) fn is_cut(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
+        let Some(own) = find(spoken, rule).filter(|own| own.word.action == Action::Allow) else { return Ok(false) };
         let cuts = |other: &&Spoken| {
             let foreign = other.word.action == Action::Deny && other.word.block != own.word.block;
             foreign && (own.word.by_address || !other.word.by_address)
         };
         let entries: Vec<Entry> = spoken.iter().filter(cuts).map(Spoken::passed).collect();
-        self.passes_some_of(place, own, entries)
+        self.passes_some_of(site, own, entries)
     }
 
     /// Whether by some name alone the allow reaches special addresses, and nothing denies it.
-    pub(super) fn is_rebound(&mut self, place: &Place, rule: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
-        let by_name = |own: &Spoken| own.word.action == Action::Allow && !own.word.by_address && place.special;
-        let Some(own) = find(&spoken, rule).filter(by_name) else { return Ok(false) };
+    pub(super) fn is_rebound(&mut self, site: &Site, rule: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
+        let by_name = |own: &Spoken| own.word.action == Action::Allow && !own.word.by_address && site.place.special;
+        let Some(own) = find(spoken, rule).filter(by_name) else { return Ok(false) };
         let denies = spoken.iter().filter(|other| other.word.action == Action::Deny).map(Spoken::dropped);
-        self.passes_some(place, denies.chain([own.passed()]).collect())
+        self.passes_some(site, denies.chain([own.passed()]).collect())
     }
 
     /// Whether some packet is sent through different gateways by two rules.
-    pub(super) fn conflict(&mut self, place: &Place, one: RuleId, two: RuleId) -> Result<bool, Fault> {
-        let spoken = self.spoken(place);
-        let (Some(one), Some(two)) = (find(&spoken, one), find(&spoken, two)) else { return Ok(false) };
-        if !place.governed || one.word.gateway == two.word.gateway {
+    pub(super) fn conflict(&mut self, site: &Site, one: RuleId, two: RuleId) -> Result<bool, Fault> {
+        let spoken = self.spoken(site);
+        let (Some(one), Some(two)) = (find(spoken, one), find(spoken, two)) else { return Ok(false) };
+        if !site.place.governed || one.word.gateway == two.word.gateway {
             return Ok(false);
         }
         let denies = spoken.iter().filter(|other| other.word.action == Action::Deny).map(Spoken::dropped);
-        self.passes_some_of(place, one, denies.chain([two.passed()]).collect())
+        self.passes_some_of(site, one, denies.chain([two.passed()]).collect())
     }
 
     /// The rules of a place in words of the vocabulary; rules that no name and no port can satisfy are left out.
-    fn spoken(&mut self, place: &Place) -> Vec<Spoken> {
+    fn spoken<'s>(&mut self, site: &'s Site) -> &'s [Spoken] {
+        site.spoken.get_or_init(|| self.read(&site.place))
+    }
+
+    fn read(&mut self, place: &Place) -> Vec<Spoken> {
         let words = place.words.iter().filter_map(|word| {
             let guard = if word.by_address { Some(Guard::Always) } else { self.guard(word.rule) };
             let (ports, other_ports) = self.ports(word.rule);
@@ -172,29 +198,29 @@ impl<'w> Questions<'w> {
     }
 
     /// Whether a list of these entries, which drops the rest, passes some packet.
-    fn passes_some(&mut self, place: &Place, entries: Vec<Entry>) -> Result<bool, Fault> {
+    fn passes_some(&mut self, site: &Site, entries: Vec<Entry>) -> Result<bool, Fault> {
         let list = self.lists.vocabulary.list(&List { entries: tidy(entries), default: Outcome::Dropped });
         let nothing = self.lists.vocabulary.list(&List { entries: Vec::new(), default: Outcome::Dropped });
-        self.differ(place, list, nothing)
+        self.differ(site, list, nothing)
     }
 
     /// The same, for packets that the rule matches.
-    fn passes_some_of(&mut self, place: &Place, rule: Spoken, entries: Vec<Entry>) -> Result<bool, Fault> {
+    fn passes_some_of(&mut self, site: &Site, rule: Spoken, entries: Vec<Entry>) -> Result<bool, Fault> {
         let elsewhere = Entry { guard: Guard::Always, ports: rule.other_ports, outcome: Outcome::Dropped };
         let list = List { entries: tidy([elsewhere].into_iter().chain(entries).collect()), default: Outcome::Dropped };
         let list = self.lists.vocabulary.list(&list);
         let nothing = self.lists.vocabulary.list(&List { entries: Vec::new(), default: Outcome::Dropped });
-        self.differ_where(place, list, nothing, &rule.guard.name_sets().collect())
+        self.differ_where(site, list, nothing, &rule.guard.name_sets().collect())
     }
 
-    fn differ(&mut self, place: &Place, one: ListId, two: ListId) -> Result<bool, Fault> {
-        self.differ_where(place, one, two, &BTreeSet::new())
+    fn differ(&mut self, site: &Site, one: ListId, two: ListId) -> Result<bool, Fault> {
+        self.differ_where(site, one, two, &BTreeSet::new())
     }
 
     /// Whether two lists differ on some packet whose names satisfy the guards.
     fn differ_where(
         &mut self,
-        place: &Place,
+        site: &Site,
         one: ListId,
         two: ListId,
         asked: &BTreeSet<NamesId>,
@@ -208,7 +234,7 @@ impl<'w> Questions<'w> {
         for combination in combinations.iter().filter(|combination| asked.is_subset(&combination.fired)) {
             let one = self.lists.table(one, &combination.fired, self.prover);
             let two = self.lists.table(two, &combination.fired, self.prover);
-            if one != two && self.tables_differ(one, two, place.v6) {
+            if one != two && self.tables_differ(one, two, site.place.v6) {
                 return Ok(true);
             }
         }
