@@ -14,14 +14,14 @@ use crate::assertions::field::Field;
 use crate::assertions::spots::{Here, Stop, Walk};
 use crate::assertions::{Conclusion, Population, Verdict, breaks_by, example, lemma, verdicts};
 use crate::compare::Fault;
-use crate::lists::{Lemma, Table};
+use crate::lists::Lists;
+use crate::program::policy_list;
 use crate::prover::Prover;
-use crate::solver::Ranges;
-use egress_ir::{AssertionId, BlockId, Flow, Outcome, Pod, PortSet, PortSetId, Program, RuleId, Sender, Speaking};
+use egress_ir::plane::Guard;
+use egress_ir::{AssertionId, BlockId, Flow, Outcome, Pod, Program, RuleId, Sender, Speaking};
 use rustc_hash::FxHashMap;
 use share::Counter;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// What is covered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub fn coverage(program: &Program, population: Population<'_>, prover: &mut Prov
 fn shares(field: &Field<'_>, prover: &mut Prover) -> Result<Vec<Covered>, Fault> {
     let counters = [false, true].map(Counter::new);
     let mut covered: Vec<Covered> = field.groups.iter().map(|group| empty(group.members.clone(), group)).collect();
-    let mut tables = Tables { field, ranges: FxHashMap::default() };
+    let mut lists = Lists::new(field.vocabulary.clone(), prover.limits());
     let nothing = BTreeSet::new();
     Walk::new(field, &nothing).run(&|_| false, true, |stop| {
         let (Some(covered), Some(counter)) = (covered.get_mut(stop.number), counters.get(usize::from(stop.v6))) else {
@@ -112,7 +112,7 @@ fn shares(field: &Field<'_>, prover: &mut Prover) -> Result<Vec<Covered>, Fault>
                 _ => decided.push((last, outcome)),
             }
         }
-        tables.hold(stop, &decided, prover)
+        hold(stop, &decided, &mut lists, prover)
     })?;
     Ok(covered)
 }
@@ -154,61 +154,20 @@ impl Covered {
     }
 }
 
-/// Lists of rules with their tables, of which a solver is the judge.
-struct Tables<'f, 'p> {
-    field: &'f Field<'p>,
-    ranges: FxHashMap<PortSetId, Ranges>,
-}
-
-impl Tables<'_, '_> {
-    /// Holds what was decided run by run against the table of the rules that match by address.
-    fn hold(&mut self, stop: &Stop<'_, '_>, decided: &[(u32, Outcome)], prover: &mut Prover) -> Result<(), Fault> {
-        let (entries, default) = self.list(stop);
-        let table = Table::of(&entries, default);
-        if !table.runs().map(|(_, last, outcome)| (last, outcome)).eq(decided.iter().copied()) {
-            return Err(Fault::BrokenLemma);
-        }
-        prover.require(Lemma::list(entries, default, &table));
-        Ok(())
-    }
-
-    /// Denies, conflicts of gateways, then what allows; the first that contains a port decides.
-    fn list(&mut self, stop: &Stop<'_, '_>) -> (Vec<(Ranges, Outcome)>, Outcome) {
-        let program = self.field.program;
-        let rules = stop.rules.iter().filter(|(_, guard)| guard.is_none()).map(|(rule, _)| program.rules.at(*rule));
-        let (mut denies, mut routed, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-        for rule in rules {
-            match (rule.action, rule.gateway) {
-                (egress_ir::Action::Deny, _) => denies.push((self.ranges(rule.ports), Outcome::Dropped)),
-                (_, Some(gateway)) => routed.push((rule.ports, gateway)),
-                (_, None) => plain.push((self.ranges(rule.ports), Outcome::Passes(None))),
-            }
-        }
-        if !stop.group.governed {
-            return (denies, Outcome::Passes(None));
-        }
-        for (place, (one, gateway)) in routed.iter().enumerate() {
-            for (two, _) in routed.iter().skip(place + 1).filter(|(_, other)| other != gateway) {
-                let both = program.port_sets.at(*one).intersection(program.port_sets.at(*two));
-                denies.push((ranges(&both), Outcome::Dropped));
-            }
-        }
-        denies.extend(routed.iter().map(|&(ports, gateway)| (self.ranges(ports), Outcome::Passes(Some(gateway)))));
-        denies.extend(plain);
-        denies.dedup();
-        (denies, Outcome::Dropped)
-    }
-
-    fn ranges(&mut self, ports: PortSetId) -> Ranges {
-        let program = self.field.program;
-        self.ranges.entry(ports).or_insert_with(|| ranges(program.port_sets.at(ports))).clone()
-    }
-}
-
-fn ranges(ports: &PortSet) -> Ranges {
-    Arc::from(
-        ports.line_ranges().iter().map(|&(first, last)| (first.into(), last.into())).collect::<Vec<(u128, u128)>>(),
-    )
+/// Holds what was decided run by run against the table of the rules that match by address.
+fn hold(stop: &Stop<'_, '_>, decided: &[(u32, Outcome)], lists: &mut Lists, prover: &mut Prover) -> Result<(), Fault> {
+    let program = stop.field.program;
+    let rules = stop.rules.iter().filter(|(_, guard)| guard.is_none()).map(|(rule, _)| program.rules.at(*rule));
+    let rules = rules.filter(|rule| !program.port_sets.at(rule.ports).is_empty());
+    let matching = rules.map(|rule| {
+        let ports = lists.vocabulary.ports(program.port_sets.at(rule.ports));
+        (Guard::Always, ports, rule.action, rule.gateway)
+    });
+    let list = policy_list(stop.group.governed, &matching.collect(), &mut lists.vocabulary);
+    let table = lists.table(list, &BTreeSet::new(), prover);
+    let runs = lists.at(table);
+    let agree = runs.runs().map(|(_, last, outcome)| (last, outcome)).eq(decided.iter().copied());
+    if agree { Ok(()) } else { Err(Fault::BrokenLemma) }
 }
 
 /// For each rule whether the assertions that hold would hold without it.
@@ -230,11 +189,7 @@ fn unpinned(
         lemmas.for_each(|lemma| prover.require(lemma));
         Ok::<(), Fault>(())
     })?;
-    let proved = match prover.settle() {
-        Answer::Proved => Answer::Proved,
-        Answer::Refuted(_) => return Err(Fault::BrokenLemma),
-        Answer::Unknown(reason) => Answer::Unknown(reason),
-    };
+    let proved = prover.settled()?.map(|never| match never {});
     let unknown = verdicts.iter().find_map(|verdict| match &verdict.conclusion {
         Conclusion::Answer(Answer::Unknown(reason)) => Some(Answer::Unknown(reason.clone())),
         _ => None,
