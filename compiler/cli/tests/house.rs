@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use support::repository;
 
 /// Which packages of the workspace each package is built with. All may use the testkit in tests.
-const MAY_KNOW: [(&str, &[&str]); 8] = [
+const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("egress-lang", &[]),
     ("egress-ir", &[]),
     ("egress-compiler", &["egress-ir", "egress-lang"]),
     ("egress-backends", &["egress-ir", "egress-snapshot"]),
+    ("egress-agent", &["egress-snapshot"]),
     ("egress-snapshot", &[]),
     (
         "egressc",
