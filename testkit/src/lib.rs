@@ -4,6 +4,7 @@ pub mod flows;
 pub mod kubernetes;
 pub mod lab;
 pub mod mutants;
+pub mod packets;
 pub mod policies;
 pub mod programs;
 pub mod seed;
