@@ -27,7 +27,7 @@ use egress_ir::{Flow, Outcome, Plane, Pod, Program, eval};
 use egress_testkit::flows::{Sources, biased_flow};
 use egress_testkit::programs::random_inventory;
 use egress_testkit::seed::{Rng, cases, seed};
-use mutations::{mutated_model, mutated_text};
+use mutations::mutated;
 use pieces::Pieces;
 use resolver::resolver;
 
@@ -94,8 +94,7 @@ fn pieces_of_changed_artifacts_decide_as_the_evaluator_does() {
         let mut rng = Rng::new(seed ^ 0xc111, case);
         let program = program(&mut rng);
         let Ok((model, text)) = round_trip(&program, &options(case)) else { continue };
-        let mutant = if rng.chance(50) { mutated_model(&mut rng, &model) } else { mutated_text(&mut rng, &text) };
-        let Some((what, mutant)) = mutant else { continue };
+        let Some((what, mutant)) = mutated(&mut rng, &model, &text) else { continue };
         tried += 1;
         let mut differs = false;
         let mut pieces = match Pieces::new(&mutant, &program, None) {

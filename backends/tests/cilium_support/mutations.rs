@@ -5,8 +5,12 @@ use egress_backends::cilium::{Model, decode};
 use egress_ir::Prefix;
 use egress_testkit::seed::Rng;
 
-/// Changes one thing in a model; nothing where there is nothing to change.
-pub(crate) fn mutated_model(rng: &mut Rng, model: &Model) -> Option<(String, Model)> {
+/// Changes one thing in an artifact, in its model or in its text; nothing where there is nothing to change.
+pub(crate) fn mutated(rng: &mut Rng, model: &Model, text: &str) -> Option<(String, Model)> {
+    if rng.chance(50) { mutated_model(rng, model) } else { mutated_text(rng, text) }
+}
+
+fn mutated_model(rng: &mut Rng, model: &Model) -> Option<(String, Model)> {
     let mut model = model.clone();
     let specs: Vec<(usize, usize)> = (0..model.policies.len())
         .flat_map(|at| (0..model.policies[at].specs.len()).map(move |of| (at, of)).collect::<Vec<_>>())
@@ -96,7 +100,7 @@ const WORDS: [(&str, &str); 18] = [
 ];
 
 /// Changes one word of an artifact's text, as far as it is still one.
-pub(crate) fn mutated_text(rng: &mut Rng, text: &str) -> Option<(String, Model)> {
+fn mutated_text(rng: &mut Rng, text: &str) -> Option<(String, Model)> {
     for _ in 0..8 {
         let (from, to) = *rng.choose(&WORDS)?;
         let places: Vec<usize> = text.match_indices(from).map(|(place, _)| place).collect();
