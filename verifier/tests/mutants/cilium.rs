@@ -5,7 +5,7 @@
 
 use crate::borders::Borders;
 use crate::pods;
-use crate::tally::{Tally, some};
+use crate::tally::{self, Tally, some};
 use crate::units;
 use egress_backends::cilium::model::{Numbers, Peer, Peers, Ports};
 use egress_backends::cilium::{Model, Options, Verdict, decode, emit, plane};
@@ -13,7 +13,7 @@ use egress_ir::{AddressSet, Destination, Flow, HostPattern, Plane, Pod, Program,
 use egress_testkit::mutants::{self, Mutant};
 use egress_testkit::programs::{Presence, Shape, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
-use egress_verifier::{Answer, Block, Cache, Fault, Limits, Prover, against_source};
+use egress_verifier::Block;
 use std::collections::BTreeSet;
 
 /// Artifacts, and the most mutants of each.
@@ -104,17 +104,7 @@ fn hold(program: &Program, text: &str, mutant: &Mutant<String>, context: &str, t
 /// Where the artifact differs from the program, each block confirmed; nothing where it is unclear.
 fn blocks(program: &Program, model: &Model, context: &str) -> Option<Vec<Block>> {
     let plane = plane::plane(model, program, None).ok()?;
-    let mut prover = Prover::new(Limits::default(), Cache::default());
-    let found = match against_source(program, &plane, &mut prover) {
-        Ok(found) => found,
-        Err(Fault::Unclear(_)) => return None,
-        Err(fault) => panic!("{context}: {fault}"),
-    };
-    let blocks = match found.answer {
-        Answer::Proved => Vec::new(),
-        Answer::Refuted(blocks) => blocks,
-        Answer::Unknown(reason) => panic!("{context}: {reason}"),
-    };
+    let blocks = tally::blocks(program, &plane, context)?;
     for Block { senders, left, right, witness, .. } in &blocks {
         let by_source = eval(program, witness).verdict.passes();
         let by_artifact = match program.cluster.contains(witness.destination.address) {

@@ -1,14 +1,14 @@
 //! Mutants of nftables files, with every flow judged packet by packet as the ground truth.
 
 use crate::judged::{Ground, Truth, is_discovery};
-use crate::tally::{Tally, some};
+use crate::tally::{self, Tally, some};
 use crate::units;
 use egress_backends::nftables::{Options, Packet, Ruleset, decode, emit, plane};
 use egress_ir::{Inventory, Program, eval};
 use egress_testkit::mutants::{self, Mutant};
 use egress_testkit::programs::{Presence, Shape, random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
-use egress_verifier::{Answer, Block, Cache, Fault, Limits, Prover, against_source};
+use egress_verifier::Block;
 
 /// Files, and the most mutants of each.
 const FILES: u64 = 16;
@@ -104,17 +104,7 @@ fn hold(ground: &Ground<'_>, mutant: &Mutant<String>, context: &str, tally: &mut
 /// Where the ruleset differs from the program, each block confirmed by judge and evaluator; nothing where it is unclear.
 pub(crate) fn blocks(ground: &Ground<'_>, ruleset: &Ruleset, context: &str) -> Option<Vec<Block>> {
     let plane = plane::plane(ruleset, ground.program, Some(ground.inventory)).ok()?;
-    let mut prover = Prover::new(Limits::default(), Cache::default());
-    let found = match against_source(ground.program, &plane, &mut prover) {
-        Ok(found) => found,
-        Err(Fault::Unclear(_)) => return None,
-        Err(fault) => panic!("{context}: {fault}"),
-    };
-    let blocks = match found.answer {
-        Answer::Proved => Vec::new(),
-        Answer::Refuted(blocks) => blocks,
-        Answer::Unknown(reason) => panic!("{context}: {reason}"),
-    };
+    let blocks = tally::blocks(ground.program, &plane, context)?;
     for Block { senders, left, right, witness, .. } in &blocks {
         let (hook, _) = plane.place(senders[0]).unwrap();
         let source = ground.source(&witness.workload, witness.destination.address.is_ipv6()).unwrap();

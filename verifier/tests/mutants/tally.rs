@@ -1,6 +1,8 @@
-//! What became of mutants.
+//! What became of mutants, and what the verifier says of one.
 
+use egress_ir::{Plane, Program};
 use egress_testkit::seed::Rng;
+use egress_verifier::{Answer, Block, Fault, Prover, against_source};
 use std::collections::BTreeMap;
 
 /// Mutants by what became of them, for each kind.
@@ -43,6 +45,20 @@ impl Tally {
             println!("{what} {kind}: {fates:?}");
         }
         println!("{what}: {:?}", self.sum());
+    }
+}
+
+/// Where what enforces differs from the program; nothing where it is unclear.
+pub(crate) fn blocks(program: &Program, plane: &dyn Plane, context: &str) -> Option<Vec<Block>> {
+    let found = match against_source(program, plane, &mut Prover::default()) {
+        Ok(found) => found,
+        Err(Fault::Unclear(_)) => return None,
+        Err(fault) => panic!("{context}: {fault}"),
+    };
+    match found.answer {
+        Answer::Proved => Some(Vec::new()),
+        Answer::Refuted(blocks) => Some(blocks),
+        Answer::Unknown(reason) => panic!("{context}: {reason}"),
     }
 }
 
