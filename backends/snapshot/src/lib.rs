@@ -19,3 +19,8 @@ pub use layout::{Entry, Kind, LINE, Layout};
 pub use meta::Meta;
 pub use sign::SigningKey;
 pub use tables::{TableError, Tables};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,9 @@ mod raw;
 mod tree;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 use crate::layout::{Entry, Layout};
 use raw::Raw;
 use std::net::IpAddr;
