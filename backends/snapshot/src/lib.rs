@@ -10,6 +10,7 @@ mod agree;
 pub mod file;
 pub mod layout;
 pub mod meta;
+pub mod show;
 pub mod sign;
 pub mod tables;
 

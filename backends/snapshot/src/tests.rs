@@ -181,3 +181,31 @@ fn random_bytes_never_panic() {
     }
     assert!(passed > cases / 10 && passed < cases, "{passed} of {cases}");
 }
+
+#[test]
+fn a_snapshot_is_shown() {
+    let snapshot = read(&snapshot(Some(&key()))).unwrap();
+    let text = crate::show::text(&snapshot);
+    let digest = crate::show::hex(&snapshot.digest);
+    for expected in [
+        "generation  5\n",
+        &format!("digest      sha256:{digest}\n"),
+        "signed by   ed25519:",
+        "proved      yes\n",
+        "ids of 16 bits\n",
+        "  2064  IPv4 destinations   2 blocks, 1 chunks of 4\n",
+        "    0  all\n",
+        "    0  row 1: in the sets 0\n",
+        "    0  row 1: 10.0.0.1 shop/till\n",
+        "    2  allowed by shop#1, shop#2; recorded\n",
+        "shop#1 allows, shop.egress:3, owner \"team-shop\", because \"card payments\", ticket \"SEC-1042\"\n",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    let json = crate::show::json(&snapshot);
+    assert_eq!(json["digest"], format!("sha256:{digest}"));
+    assert_eq!((&json["generation"], &json["vector_count"], &json["counts"]["rows"]), (&5.into(), &5.into(), &3.into()));
+    assert!(json.get("vectors").is_none() && json["rules"][1]["name"] == "shop#2");
+    let bytes: u64 = json["parts"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap()).sum();
+    assert!(bytes <= snapshot.tables.bytes().len() as u64, "{bytes}");
+}

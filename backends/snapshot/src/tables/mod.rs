@@ -8,6 +8,7 @@
 mod check;
 mod cover;
 mod matrix;
+mod parts;
 mod raw;
 mod tree;
 mod walk;
@@ -16,6 +17,7 @@ mod walk;
 mod tests;
 
 use crate::layout::{Entry, Layout};
+pub use parts::Part;
 use raw::Raw;
 use std::net::IpAddr;
 
