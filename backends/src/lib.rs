@@ -1,6 +1,7 @@
 //! Targets: what each can say, emit, and decode from the bytes.
 
 pub mod cilium;
+pub mod ebpf;
 pub mod nftables;
 pub mod target;
 

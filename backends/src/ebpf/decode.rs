@@ -1,0 +1,57 @@
+//! Reads a snapshot, or a dump of a live kernel, for verifiers.
+//!
+//! In: bytes. Out: meta part and tables in which every index was checked, or what is wrong. Shares nothing with the
+//! emitter but the format.
+
+use egress_ir::Port;
+use egress_snapshot::layout::outcome;
+use egress_snapshot::{Meta, ReadError, Tables, file, meta};
+use std::net::IpAddr;
+
+/// A snapshot that was read.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// Who is who, and which rule decides.
+    pub meta: Meta,
+    /// What the kernel reads.
+    pub tables: Tables,
+}
+
+/// Why bytes are no snapshot.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct DecodeError {
+    /// What is wrong.
+    #[source]
+    pub reason: ReadError,
+}
+
+/// Reads a snapshot.
+///
+/// # Errors
+/// The first thing that is wrong with it; every flipped bit is an error.
+pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let snapshot = file::read(bytes).map_err(|reason| DecodeError { reason })?;
+    Ok(Decoded { meta: snapshot.meta, tables: snapshot.tables })
+}
+
+impl Decoded {
+    /// What the kernel does with a flow from a row: the outcome's id, and whether the flow passes.
+    #[must_use]
+    pub fn decide(&self, row: u32, destination: IpAddr, port: Port) -> (u32, bool) {
+        let outcome = self.tables.decide(row, destination, port.protocol(), port.number(), false);
+        (outcome, self.passes(outcome))
+    }
+
+    /// Whether flows of an outcome pass.
+    #[must_use]
+    pub fn passes(&self, outcome: u32) -> bool {
+        self.tables.word(outcome) & outcome::VERDICT == outcome::PASS
+    }
+
+    /// What people are told of an outcome.
+    #[must_use]
+    pub fn outcome(&self, outcome: u32) -> Option<&meta::Outcome> {
+        self.meta.outcomes.get(outcome as usize)
+    }
+}

@@ -1,0 +1,134 @@
+//! What happens to the flows of one cell: `egress_ir::eval` once more, over rules instead of flows.
+//!
+//! In: how a row is governed, and the rules that match. Out: outcomes by number. The test vectors, which come from
+//! `eval` itself, and the differential tests hold the two together.
+
+use super::intern::{Interner, place};
+use egress_ir::{Action, Decision, Id, Program, RuleId};
+use egress_snapshot::layout::outcome as word;
+use egress_snapshot::meta::{self, Unknown, Verdict};
+
+/// An outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Outcome {
+    pub(super) verdict: Verdict,
+    pub(super) rules: Vec<RuleId>,
+    pub(super) audit: Option<Verdict>,
+    pub(super) log: bool,
+    pub(super) fragment: bool,
+}
+
+/// How a row is governed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Governance {
+    /// By an enforced policy.
+    pub(super) enforced: bool,
+    /// By any policy, those in audit mode included.
+    pub(super) at_all: bool,
+}
+
+impl Governance {
+    /// Every way of being governed.
+    pub(super) const ALL: [Self; 3] = [
+        Self { enforced: false, at_all: false },
+        Self { enforced: false, at_all: true },
+        Self { enforced: true, at_all: true },
+    ];
+
+    /// What happens to flows that exactly these rules match, sorted.
+    pub(super) fn outcome(self, program: &Program, matching: &[RuleId]) -> Outcome {
+        let is_enforced = |rule: &RuleId| !program.blocks.at(program.rules.at(*rule).block).audit;
+        let in_force: Vec<RuleId> = matching.iter().copied().filter(is_enforced).collect();
+        let (verdict, rules) = conclude(program, self.enforced, &in_force);
+        let (would_be, _) = conclude(program, self.at_all, matching);
+        let log = in_force.iter().any(|rule| program.rules.at(*rule).log);
+        Outcome { verdict, rules, audit: (would_be != verdict).then_some(would_be), log, fragment: false }
+    }
+}
+
+/// Deny wins; without a policy nothing is governed; then allows; then the default.
+fn conclude(program: &Program, governed: bool, matching: &[RuleId]) -> (Verdict, Vec<RuleId>) {
+    let of = |action: Action| -> Vec<RuleId> {
+        matching.iter().copied().filter(|rule| program.rules.at(*rule).action == action).collect()
+    };
+    let denies = of(Action::Deny);
+    if !denies.is_empty() {
+        return (Verdict::Denied, denies);
+    }
+    if !governed {
+        return (Verdict::Ungoverned, Vec::new());
+    }
+    let allows = of(Action::Allow);
+    (if allows.is_empty() { Verdict::Denied } else { Verdict::Allowed }, allows)
+}
+
+impl Outcome {
+    /// An outcome that no rule makes.
+    pub(super) fn plain(verdict: Verdict) -> Self {
+        Self { verdict, rules: Vec::new(), audit: None, log: false, fragment: false }
+    }
+
+    /// What `eval` decided; nothing for what no snapshot can say.
+    pub(super) fn decided(decision: &Decision) -> Option<Self> {
+        let audit = match &decision.audit {
+            Some(verdict) => Some(said(verdict)?),
+            None => None,
+        };
+        let verdict = said(&decision.verdict)?;
+        Some(Self { verdict, rules: decision.rules.clone(), audit, log: decision.log, fragment: false })
+    }
+
+    /// What happens to a fragment that may be of any of several flows.
+    pub(super) fn of_fragment<'o>(parts: impl Iterator<Item = &'o Self> + Clone) -> Option<Self> {
+        let first = parts.clone().next()?;
+        if parts.clone().all(|part| part == first) {
+            return Some(first.clone());
+        }
+        let passes = |part: &Self| matches!(part.verdict, Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed);
+        let verdict = match parts.clone().find(|part| !passes(part)) {
+            Some(_) => Verdict::Denied,
+            None => parts.clone().map(|part| part.verdict).max()?,
+        };
+        let log = parts.clone().any(|part| part.log || part.audit.is_some());
+        Some(Self { log, fragment: true, ..Self::plain(verdict) })
+    }
+
+    fn passes(&self, unknown: Unknown) -> bool {
+        match self.verdict {
+            Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed => true,
+            Verdict::Denied => false,
+            Verdict::Unknown => unknown == Unknown::Pass,
+        }
+    }
+
+    /// The word of the tables.
+    pub(super) fn word(&self, unknown: Unknown) -> u32 {
+        let verdict = if self.passes(unknown) { word::PASS } else { word::DENY };
+        let record = if self.log || self.audit.is_some() { word::RECORD } else { 0 };
+        verdict | record
+    }
+
+    /// As the meta part has it.
+    pub(super) fn meta(&self) -> meta::Outcome {
+        meta::Outcome {
+            verdict: self.verdict,
+            rules: self.rules.iter().map(|rule| place(rule.index())).collect(),
+            audit: self.audit,
+            log: self.log,
+            fragment: self.fragment,
+        }
+    }
+}
+
+fn said(verdict: &egress_ir::Verdict) -> Option<Verdict> {
+    Some(match verdict {
+        egress_ir::Verdict::Inside => Verdict::Inside,
+        egress_ir::Verdict::Ungoverned => Verdict::Ungoverned,
+        egress_ir::Verdict::Allowed(None) => Verdict::Allowed,
+        egress_ir::Verdict::Denied => Verdict::Denied,
+        egress_ir::Verdict::Allowed(Some(_)) | egress_ir::Verdict::Conflict(_) => return None,
+    })
+}
+
+/// Outcomes by number.
+pub(super) type Outcomes = Interner<Outcome>;

@@ -1,0 +1,372 @@
+//! Test vectors: flows whose outcome the meaning itself says, which the kernel is asked for before a switch.
+//!
+//! In: the classes, to choose flows that reach every outcome, class and row, and the ends of runs. Out: vectors. What
+//! must become of a flow is always asked of [`egress_ir::Speaking`], never read from the tables.
+
+use super::destinations::Destinations;
+use super::intern::place;
+use super::outcomes::{Outcome, Outcomes};
+use super::ports::{NUMBERED, Ports};
+use super::profiles::Profiles;
+use super::sources::{Sources, Spoken};
+use crate::ebpf::options::Options;
+use egress_ir::address::{from_bits, last_bits};
+use egress_ir::{Destination, Flow, Port, Program, RuleId, Speaking, Workload};
+use egress_snapshot::meta::{Vector, Verdict};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// At least so many, whatever the program is.
+const LEAST: usize = 256;
+/// At most so many ends of runs of each line.
+const ENDS: usize = 1024;
+/// At most so many fragments, and so many ports that a fragment may be of.
+const FRAGMENTS: usize = 64;
+const PARTS: usize = 256;
+/// So many addresses of each family are kept for each class.
+const EXAMPLES: usize = 2;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Vectors {
+    pub(super) vectors: Vec<Vector>,
+    /// Outcomes, classes and rows that no vector reaches, because of the limits.
+    pub(super) missed: [usize; 3],
+    /// A flow for which the meaning has an outcome that the tables do not know: a defect of this module's siblings.
+    pub(super) defect: Option<String>,
+}
+
+/// All that vectors are chosen from.
+pub(super) struct Choice<'a, 'p> {
+    pub(super) program: &'p Program,
+    pub(super) sources: &'a Sources<'a>,
+    pub(super) destinations: &'a Destinations,
+    pub(super) ports: &'a Ports,
+    pub(super) profiles: &'a Profiles<'p>,
+    pub(super) options: &'a Options,
+}
+
+/// Finds vectors.
+pub(super) fn vectors(choice: &Choice<'_, '_>) -> Vectors {
+    let mut search = Search::new(choice);
+    let located = search.located();
+    search.outcomes(&located);
+    search.classes(&located);
+    search.rows();
+    search.ends();
+    search.fragments(&located);
+    search.fill();
+    search.finish()
+}
+
+/// Where a profile is met: row and class.
+type Located = Vec<Option<(u32, u32)>>;
+
+struct Search<'a, 'p> {
+    of: &'a Choice<'a, 'p>,
+    /// One of the sources' rows for each row of the tables.
+    spoken: BTreeMap<u32, (u32, &'a Spoken)>,
+    speaking: FxHashMap<(u32, bool), (Flow, Speaking<'p>)>,
+    /// First and last addresses of some runs of each class, by family.
+    examples: Vec<[Vec<u128>; 2]>,
+    found: BTreeMap<(u32, IpAddr, u8, u16, bool), u32>,
+    reached_outcomes: BTreeSet<u32>,
+    reached_classes: BTreeSet<u32>,
+    reached_rows: BTreeSet<u32>,
+    defect: Option<String>,
+    left: usize,
+    turn: usize,
+}
+
+impl<'a, 'p> Search<'a, 'p> {
+    fn new(of: &'a Choice<'a, 'p>) -> Self {
+        let mut spoken = BTreeMap::new();
+        let rows = of.sources.rows.values().zip(0..);
+        for ((row, source), number) in rows.zip(&of.destinations.row_of) {
+            spoken.entry(*number).or_insert((source, row));
+        }
+        let mut examples = vec![[Vec::new(), Vec::new()]; of.destinations.matrix.columns];
+        for (line, v6) in of.destinations.lines.iter().zip([false, true]) {
+            for (number, (start, class)) in line.iter().enumerate() {
+                let end = line.get(number + 1).map_or(last_bits(v6), |next| next.0 - 1);
+                if let Some([v4, six]) = examples.get_mut(*class as usize) {
+                    let known = if v6 { six } else { v4 };
+                    known.extend([*start, end].into_iter().take(EXAMPLES.saturating_sub(known.len())));
+                }
+            }
+        }
+        Self {
+            of,
+            spoken,
+            speaking: FxHashMap::default(),
+            examples,
+            found: BTreeMap::new(),
+            reached_outcomes: BTreeSet::new(),
+            reached_classes: BTreeSet::new(),
+            reached_rows: BTreeSet::new(),
+            defect: None,
+            left: of.options.limits.questions,
+            turn: 0,
+        }
+    }
+
+    /// One place for each profile that is met anywhere.
+    fn located(&self) -> Located {
+        let matrix = &self.of.destinations.matrix;
+        let mut located: Located = vec![None; self.of.profiles.rows.len()];
+        let mut put = |profile: u32, row: u32, class: u32| {
+            if let Some(place) = located.get_mut(profile as usize) {
+                place.get_or_insert((row, class));
+            }
+        };
+        for (row, number) in matrix.rows.iter().zip(0..) {
+            row.own.iter().for_each(|&(class, profile)| put(profile, number, class));
+        }
+        for (base, number) in matrix.bases.iter().zip(0..) {
+            let has_base = |at: &usize| matrix.rows.get(*at).is_some_and(|row| row.base == number);
+            let first = (0..matrix.rows.len()).find(has_base);
+            let last = (0..matrix.rows.len()).rev().find(has_base);
+            for at in [first, last].into_iter().flatten() {
+                let own = matrix.rows.get(at).map_or(&[][..], |row| row.own.as_slice());
+                for (profile, class) in base.iter().zip(0..) {
+                    if own.binary_search_by_key(&class, |own| own.0).is_err() {
+                        put(*profile, place(at), class);
+                    }
+                }
+            }
+        }
+        located
+    }
+
+    fn outcomes(&mut self, located: &Located) {
+        for (row, found) in self.of.profiles.rows.values().zip(located) {
+            let Some((source, class)) = *found else { continue };
+            for &(ports, outcome) in &row.own {
+                if !self.reached_outcomes.contains(&outcome) && ports < self.of.ports.plain {
+                    self.reach(source, class, Some(ports));
+                }
+            }
+            if !self.reached_outcomes.contains(&row.base) {
+                let is_free = |ports: &u32| row.own.binary_search_by_key(ports, |own| own.0).is_err();
+                let free = (0..self.of.ports.plain).find(is_free);
+                self.reach(source, class, free);
+            }
+        }
+    }
+
+    fn classes(&mut self, located: &Located) {
+        for (source, class) in located.iter().flatten() {
+            if !self.reached_classes.contains(class) {
+                self.reach(*source, *class, None);
+            }
+        }
+        for class in 0..place(self.examples.len()) {
+            if !self.reached_classes.contains(&class) {
+                let source = self.next() % self.of.destinations.matrix.rows.len().max(1);
+                self.reach(place(source), class, None);
+            }
+        }
+    }
+
+    fn rows(&mut self) {
+        for number in 0..place(self.of.destinations.matrix.rows.len()) {
+            let own = self.of.destinations.matrix.rows.get(number as usize).map_or(&[][..], |row| row.own.as_slice());
+            let classes = [own.first(), own.last()].into_iter().flatten().map(|own| own.0);
+            for class in classes.collect::<Vec<_>>() {
+                self.reach(number, class, None);
+            }
+            if !self.reached_rows.contains(&number) {
+                let class = self.next() % self.examples.len().max(1);
+                self.reach(number, place(class), None);
+            }
+        }
+    }
+
+    /// The first and last addresses of runs, spread over the lines.
+    fn ends(&mut self) {
+        let rows = self.of.destinations.matrix.rows.len().max(1);
+        for (line, v6) in self.of.destinations.lines.iter().zip([false, true]) {
+            let step = line.len().div_ceil(ENDS).max(1);
+            for (start, _) in line.iter().step_by(step) {
+                for bits in [Some(*start), start.checked_sub(1)].into_iter().flatten() {
+                    let row = self.next() % rows;
+                    let class = place(self.next()) % self.of.ports.plain.max(1);
+                    self.ask_on(place(row), from_bits(v6, bits), Some(class));
+                }
+            }
+        }
+    }
+
+    fn fragments(&mut self, located: &Located) {
+        let with_ports = self.of.profiles.rows.values().zip(located).filter(|(row, _)| !row.own.is_empty());
+        let places: Vec<(u32, u32)> = with_ports.filter_map(|(_, place)| *place).collect();
+        let step = places.len().div_ceil(FRAGMENTS / NUMBERED.len()).max(1);
+        for &(row, class) in places.iter().step_by(step) {
+            for protocol in NUMBERED {
+                if let Some(address) = self.example(class) {
+                    self.ask_fragment(row, address, protocol);
+                }
+            }
+        }
+    }
+
+    /// Other addresses, so that small programs too are asked something.
+    fn fill(&mut self) {
+        let rows = self.of.destinations.matrix.rows.len().max(1);
+        for _ in 0..LEAST * 8 {
+            if self.found.len() >= LEAST {
+                return;
+            }
+            let number = self.next();
+            // Steps of an odd size meet every address before they meet one again.
+            let v4 = (number as u128).wrapping_mul(0x9e37_79b1) & u128::from(u32::MAX);
+            let v6 = 0x2000_u128 << 112 | (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> 4;
+            let address = if number.is_multiple_of(2) { from_bits(false, v4) } else { from_bits(true, v6) };
+            let class = place(number / 2) % self.of.ports.plain.max(1);
+            self.ask_on(place(number / 3 % rows), address, Some(class));
+        }
+    }
+
+    fn next(&mut self) -> usize {
+        self.turn += 1;
+        self.turn
+    }
+
+    /// An address of a class, of either family in turn.
+    fn example(&mut self, class: u32) -> Option<IpAddr> {
+        let turn = self.next();
+        let [v4, v6] = self.examples.get(class as usize)?;
+        let is_v6 = v4.is_empty() || !v6.is_empty() && turn.is_multiple_of(2);
+        let known = if is_v6 { v6 } else { v4 };
+        known.get(turn / 2 % known.len().max(1)).map(|bits| from_bits(is_v6, *bits))
+    }
+
+    /// Adds a flow from a row to a class, on a port of a class if one is given.
+    fn reach(&mut self, row: u32, class: u32, ports: Option<u32>) {
+        // Not every address sends or is sent to in both families, and not every port exists in both.
+        for _ in 0..2 {
+            let Some(address) = self.example(class) else { return };
+            if self.ask_on(row, address, ports) {
+                self.reached_classes.insert(class);
+                return;
+            }
+        }
+    }
+
+    /// Adds a flow on some port of a class; whether there is one.
+    fn ask_on(&mut self, row: u32, address: IpAddr, ports: Option<u32>) -> bool {
+        let turn = self.next();
+        let class = ports.unwrap_or_else(|| place(turn) % self.of.ports.plain.max(1));
+        let examples = self.of.ports.examples.get(class as usize).map_or(&[][..], Vec::as_slice);
+        let mut tried = examples.iter().cycle().skip(turn % examples.len().max(1)).take(examples.len());
+        let fits = |(protocol, number): &&(u8, u16)| {
+            Flow { workload: any(), destination: Destination::unnamed(address), port: Port::new(*protocol, *number) }
+                .is_well_formed()
+        };
+        let found = tried.find(fits).copied().or(ports.is_none().then_some((6, 443)));
+        found.is_some_and(|(protocol, number)| self.ask(row, address, protocol, number))
+    }
+
+    /// Adds one flow; whether its row can send it.
+    fn ask(&mut self, row: u32, address: IpAddr, protocol: u8, number: u16) -> bool {
+        let key = (row, address, protocol, number, false);
+        if self.found.contains_key(&key) {
+            return true;
+        }
+        let Some(outcome) = self.decided(row, address, Port::new(protocol, number)) else { return false };
+        self.put(key, &outcome)
+    }
+
+    fn put(&mut self, key: (u32, IpAddr, u8, u16, bool), outcome: &Outcome) -> bool {
+        let outcomes: &Outcomes = &self.of.profiles.outcomes;
+        let Some(number) = outcomes.known(outcome) else {
+            self.defect.get_or_insert_with(|| format!("row {} to {} on {}/{}", key.0, key.1, key.2, key.3));
+            return false;
+        };
+        if self.found.len() >= self.of.options.limits.vectors {
+            return false;
+        }
+        self.found.insert(key, number);
+        self.reached_outcomes.insert(number);
+        self.reached_rows.insert(key.0);
+        true
+    }
+
+    fn ask_fragment(&mut self, row: u32, address: IpAddr, protocol: u8) {
+        let is_own = Flow { workload: any(), destination: Destination::unnamed(address), port: Port::new(protocol, 0) };
+        if !is_own.is_well_formed() {
+            return;
+        }
+        let mut numbers = BTreeSet::from([0_u16]);
+        for rule in self.rules(row) {
+            let ports = self.of.program.port_sets.at(self.of.program.rules.at(rule).ports);
+            for (_, first, last) in ports.per_protocol().filter(|range| range.0 == protocol) {
+                numbers.insert(first);
+                numbers.extend(last.checked_add(1));
+            }
+            if numbers.len() > PARTS {
+                return;
+            }
+        }
+        let parts: Option<Vec<Outcome>> =
+            numbers.into_iter().map(|number| self.decided(row, address, Port::new(protocol, number))).collect();
+        if let Some(outcome) = parts.and_then(|parts| Outcome::of_fragment(parts.iter())) {
+            self.put((row, address, protocol, 0, true), &outcome);
+        }
+    }
+
+    fn rules(&self, row: u32) -> Vec<RuleId> {
+        let blocks = self.spoken.get(&row).map_or(&[][..], |(_, spoken)| spoken.blocks.as_slice());
+        blocks.iter().flat_map(|block| &self.of.program.blocks.at(*block).rules).copied().collect()
+    }
+
+    /// What the meaning says; nothing where the row has nobody who sends in the family, or enough was asked.
+    fn decided(&mut self, row: u32, address: IpAddr, port: Port) -> Option<Outcome> {
+        let Some((source, spoken)) = self.spoken.get(&row) else {
+            let inside = self.of.program.cluster.contains(address);
+            return Some(Outcome::plain(if inside { Verdict::Inside } else { Verdict::Unknown }));
+        };
+        let rules: usize = spoken.blocks.iter().map(|block| self.of.program.blocks.at(*block).rules.len()).sum();
+        self.left = self.left.checked_sub(rules + 1)?;
+        let key = (row, address.is_ipv6());
+        if !self.speaking.contains_key(&key) {
+            let [v4, v6] = self.of.sources.witnesses.get(source)?;
+            let workload = if address.is_ipv6() { v6 } else { v4 }.clone()?;
+            let speaking = Speaking::about(self.of.program, &workload);
+            let flow = Flow { workload, destination: Destination::unnamed(address), port };
+            self.speaking.insert(key, (flow, speaking));
+        }
+        let (flow, speaking) = self.speaking.get_mut(&key)?;
+        flow.destination.address = address;
+        flow.port = port;
+        let decision = speaking.decide(flow, |_| true);
+        let outcome = Outcome::decided(&decision);
+        if outcome.is_none() {
+            self.defect.get_or_insert_with(|| flow.to_string());
+        }
+        outcome
+    }
+
+    fn finish(self) -> Vectors {
+        let vector = |((row, destination, protocol, number, fragment), outcome)| Vector {
+            row,
+            destination,
+            protocol,
+            number,
+            fragment,
+            outcome,
+        };
+        let missed = [
+            self.of.profiles.outcomes.len() - self.reached_outcomes.len(),
+            self.examples.len() - self.reached_classes.len(),
+            self.of.destinations.matrix.rows.len() - self.reached_rows.len(),
+        ];
+        Vectors { vectors: self.found.into_iter().map(vector).collect(), missed, defect: self.defect }
+    }
+}
+
+/// Somebody who may send to either family.
+fn any() -> Workload {
+    Workload::Pod(egress_ir::Pod::default())
+}

@@ -1,0 +1,225 @@
+//! A snapshot as a plane: what the kernel program does with every flow of everybody, by the tables' bytes.
+//!
+//! In: a [`Decoded`] snapshot (ours, changed by hand, or dumped from a kernel), the program and the inventory that say who
+//! sends. Out: a [`SnapshotPlane`], which shares no code with the emitter.
+//!
+//! What is assumed: the agent gives each attach point the row of its identity by [`egress_snapshot::Meta::row_of`], and
+//! those without one the default row. An address in the pods' ranges that the snapshot does not know belongs to a pod that
+//! nobody knows; where such pods are stopped ([`egress_snapshot::meta::Unknown::Deny`]), they are no senders. Later
+//! fragments have no ports and are no flows; replies of inbound connections pass without being asked here.
+
+mod senders;
+mod sets;
+
+use super::decode::Decoded;
+use egress_ir::address::from_bits;
+use egress_ir::plane::{Entry, Guard, List, ListId};
+use egress_ir::{
+    AddressSet, Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, PortSet, Program, RangeSet, Sender,
+    Unclear, Vocabulary, Workload, protocol,
+};
+use egress_snapshot::meta::Unknown;
+use rustc_hash::FxHashMap;
+use senders::Placed;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// What a snapshot does with all flows.
+#[derive(Debug)]
+pub struct SnapshotPlane<'d> {
+    decoded: &'d Decoded,
+    senders: Vec<Sender>,
+    placed: Vec<Placed>,
+    /// Runs of destinations of both families: first and last address, class.
+    destinations: [Vec<(u128, u128, u32)>; 2],
+    /// Ranges of the port line with their classes.
+    ports: Vec<(u32, u32, u32)>,
+    /// The ports that pass, by profile.
+    passing: RefCell<FxHashMap<u32, Rc<PortSet>>>,
+}
+
+/// The plane of a snapshot.
+///
+/// # Errors
+/// [`Unclear`] when sets overlap in too many ways or cannot be read, when something is attached as somebody else than its
+/// identity says, or when those who are unknown are let through although the snapshot says that they are stopped.
+pub fn plane<'d>(
+    decoded: &'d Decoded,
+    program: &Program,
+    inventory: Option<&Inventory>,
+) -> Result<SnapshotPlane<'d>, Unclear> {
+    attachments(decoded)?;
+    let placed = senders::senders(decoded, program, inventory)?;
+    let tables = &decoded.tables;
+    let v4 = tables.destinations_v4().into_iter().map(|(first, last, class)| (first.into(), last.into(), class));
+    let plane = SnapshotPlane {
+        decoded,
+        senders: placed.iter().map(|placed| placed.sender.clone()).collect(),
+        placed,
+        destinations: [v4.collect(), tables.destinations_v6()],
+        ports: port_ranges(decoded),
+        passing: RefCell::default(),
+    };
+    plane.strangers(program)?;
+    Ok(plane)
+}
+
+/// Whether everything that the agent attached has the row of its identity.
+fn attachments(decoded: &Decoded) -> Result<(), Unclear> {
+    let default = decoded.tables.layout().default_row;
+    for attachment in &decoded.meta.attachments {
+        let expected = attachment.identity.as_ref().map(|identity| decoded.meta.row_of(identity).unwrap_or(default));
+        if attachment.row != expected {
+            let shown = |row: Option<u32>| row.map_or("its source address".to_owned(), |row| format!("row {row}"));
+            return Err(unclear(format!(
+                "`{}` is judged by {}, but its identity has {}",
+                attachment.point,
+                shown(attachment.row),
+                shown(expected)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Protocols with 65,536 numbers; all others have number 0 only.
+const NUMBERED: [u8; 5] = [protocol::ICMP, protocol::TCP, protocol::UDP, protocol::ICMPV6, protocol::SCTP];
+
+/// The whole port line in ranges of one class.
+fn port_ranges(decoded: &Decoded) -> Vec<(u32, u32, u32)> {
+    let mut ranges: Vec<(u32, u32, u32)> = Vec::new();
+    for of in 0..=u8::MAX {
+        let start = u32::from(of) << 16;
+        if !NUMBERED.contains(&of) {
+            ranges.push((start, start | 0xffff, decoded.tables.port_class(of, 0)));
+            continue;
+        }
+        for number in 0..=u16::MAX {
+            let (at, class) = (start | u32::from(number), decoded.tables.port_class(of, number));
+            match ranges.last_mut() {
+                Some((_, last, known)) if *known == class && *last + 1 == at => *last = at,
+                _ => ranges.push((at, at, class)),
+            }
+        }
+    }
+    ranges
+}
+
+impl SnapshotPlane<'_> {
+    /// The row by which a sender's flows are judged.
+    #[must_use]
+    pub fn row(&self, sender: usize) -> Option<u32> {
+        self.placed.get(sender).map(|placed| placed.row)
+    }
+
+    /// The ports that pass under a profile.
+    fn passing(&self, profile: u32) -> Rc<PortSet> {
+        if let Some(known) = self.passing.borrow().get(&profile) {
+            return Rc::clone(known);
+        }
+        let mut of_class: FxHashMap<u32, bool> = FxHashMap::default();
+        let mut passes = |class: u32| {
+            let passes = || self.decoded.passes(self.decoded.tables.outcome(profile, class));
+            *of_class.entry(class).or_insert_with(passes)
+        };
+        let passing = self.ports.iter().filter(|(_, _, class)| passes(*class)).map(|&(first, last, _)| (first, last));
+        let passing = Rc::new(PortSet::from_line_ranges(passing));
+        self.passing.borrow_mut().insert(profile, Rc::clone(&passing));
+        passing
+    }
+
+    /// Whether those who are unknown are stopped everywhere but inside, if the snapshot says so.
+    fn strangers(&self, program: &Program) -> Result<(), Unclear> {
+        if self.decoded.meta.unknown == Unknown::Pass {
+            return Ok(());
+        }
+        let row = self.decoded.tables.layout().default_row;
+        for (runs, v6) in self.destinations.iter().zip([false, true]) {
+            let inside = program.cluster.inside.of_family(v6);
+            for &(first, last, class) in runs {
+                let passing = self.passing(self.decoded.tables.profile(row, class));
+                if !passing.is_empty() && !RangeSet::range(first, last).is_subset(&inside) {
+                    let (first, last) = (from_bits(v6, first), from_bits(v6, last));
+                    return Err(unclear(format!(
+                        "those who are unknown are let through to {first}-{last} on {passing}, but should be stopped"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plane for SnapshotPlane<'_> {
+    fn senders(&self) -> &[Sender] {
+        &self.senders
+    }
+
+    /// None: the kernel program knows addresses only.
+    fn hosts(&self) -> BTreeSet<HostPattern> {
+        BTreeSet::new()
+    }
+
+    /// Neighbour discovery on the link (RFC 4861), which the kernel program lets pass before it looks at the tables.
+    fn exemptions(&self) -> Vec<Exemption> {
+        let link = |first: u128, bits: u32| (first << 112, first << 112 | u128::MAX >> bits);
+        let addresses =
+            AddressSet { v4: RangeSet::empty(), v6: RangeSet::from_ranges([link(0xfe80, 10), link(0xff02, 16)]) };
+        let ports = PortSet::numbers(protocol::ICMPV6, 133 << 8, 136 << 8 | 0xff);
+        vec![Exemption { addresses, ports, why: "neighbour discovery always passes" }]
+    }
+
+    fn pieces(&self, sender: usize, v6: bool, vocabulary: &mut Vocabulary) -> Result<Vec<Piece>, Unclear> {
+        let row = self.row(sender).ok_or_else(|| unclear("there is no such sender"))?;
+        let [v4, six] = &self.destinations;
+        let mut of_class: Vec<Option<ListId>> = vec![None; self.decoded.tables.layout().class_count as usize];
+        let mut of_profile: FxHashMap<u32, ListId> = FxHashMap::default();
+        let mut pieces: Vec<Piece> = Vec::new();
+        for &(start, end, class) in if v6 { six } else { v4 } {
+            let known = of_class.get_mut(class as usize).ok_or_else(|| unclear("there is no such class"))?;
+            let list = match *known {
+                Some(list) => list,
+                None => {
+                    let profile = self.decoded.tables.profile(row, class);
+                    *of_profile.entry(profile).or_insert_with(|| list_of(&self.passing(profile), vocabulary))
+                }
+            };
+            *known = Some(list);
+            match pieces.last_mut() {
+                Some(last) if last.list == list => last.end = end,
+                _ => pieces.push(Piece { start, end, list }),
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// By the tables' own walk, from the identity or the address of the flow's workload.
+    fn replay(&self, sender: usize, flow: &Flow) -> Result<Outcome, Unclear> {
+        let placed = self.placed.get(sender).ok_or_else(|| unclear("there is no such sender"))?;
+        let row = match (&flow.workload, placed.by) {
+            (_, Some(address)) => self.decoded.tables.source(address),
+            (Workload::Pod(pod), None) => senders::row_of(self.decoded, pod),
+            (Workload::Address(address), None) => self.decoded.tables.source(*address),
+        };
+        let (_, passes) = self.decoded.decide(row, flow.destination.address, flow.port);
+        Ok(if passes { Outcome::Passes(None) } else { Outcome::Dropped })
+    }
+}
+
+/// The one way of writing down that these ports pass and no others.
+fn list_of(passing: &PortSet, vocabulary: &mut Vocabulary) -> ListId {
+    let (entries, default) = if passing.is_empty() {
+        (Vec::new(), Outcome::Dropped)
+    } else if passing.is_any() {
+        (Vec::new(), Outcome::Passes(None))
+    } else {
+        let ports = vocabulary.ports(passing);
+        (vec![Entry { guard: Guard::Always, ports, outcome: Outcome::Passes(None) }], Outcome::Dropped)
+    };
+    vocabulary.list(&List { entries, default })
+}
+
+fn unclear(reason: impl Into<String>) -> Unclear {
+    Unclear { reason: reason.into() }
+}
