@@ -1,0 +1,144 @@
+//! Random programs as snapshots, and every flow the same as in their meaning, `egress_ir::eval`.
+
+use crate::common::{assert_same, outcome, shape, snapshot};
+use egress_backends::ebpf::Options;
+use egress_ir::{Flow, Inventory, Port, PortSet, Program, eval, protocol};
+use egress_snapshot::{Snapshot, meta};
+use egress_testkit::flows::{Sources, biased_flow};
+use egress_testkit::programs::{random_inventory, random_program};
+use egress_testkit::seed::{Rng, cases, seed};
+use std::collections::{BTreeMap, BTreeSet};
+
+const FLOWS: u64 = 60;
+const FRAGMENTS: u64 = 6;
+
+/// How often each kind of flow was judged.
+type Seen = BTreeMap<String, u64>;
+
+#[test]
+fn snapshots_mean_what_their_programs_mean() {
+    let (seed, cases) = (seed(), cases(400));
+    let mut seen = Seen::new();
+    for case in 0..cases {
+        let mut rng = Rng::new(seed, case);
+        let program = random_program(&mut rng, &shape(case));
+        let inventory = random_inventory(&mut rng, &program);
+        let known = (!case.is_multiple_of(3)).then_some(&inventory);
+        let at = format!("seed {seed} case {case}");
+        let snapshot = snapshot(&program, known, &Options { generation: case, ..Options::default() });
+        assert!(snapshot.meta.vectors.len() >= 256, "{at}: {} vectors", snapshot.meta.vectors.len());
+        check_flows(&mut rng, &program, known, &snapshot, &at, &mut seen);
+        check_fragments(&mut rng, &program, known, &snapshot, &at, &mut seen);
+        check_unknown(&mut rng, &program, &snapshot, &at);
+    }
+    println!("{cases} programs: {seen:?}");
+    if cases >= 200 {
+        for kind in ["Inside", "Ungoverned", "Allowed", "Denied", "audit", "log", "fragment: mixed", "fragment: passes"]
+        {
+            assert!(seen.get(kind).is_some_and(|&count| count > 50), "too few flows of kind {kind}: {seen:?}");
+        }
+    }
+}
+
+fn sources(inventory: Option<&Inventory>) -> Sources<'_> {
+    inventory.map_or(Sources::Anyone, Sources::Inventory)
+}
+
+/// An address that the inventory's pods have is no workload of its own, so that these flows do not exist.
+fn exists(flow: &Flow, program: &Program, inventory: Option<&Inventory>) -> bool {
+    let egress_ir::Workload::Address(address) = flow.workload else { return true };
+    let mut pods = inventory.iter().flat_map(|inventory| &inventory.pods).filter(|pod| !pod.host_network);
+    !program.cluster.pods.contains(address) && !pods.any(|pod| pod.addresses.contains(&address))
+}
+
+fn check_flows(
+    rng: &mut Rng,
+    program: &Program,
+    inventory: Option<&Inventory>,
+    snapshot: &Snapshot,
+    at: &str,
+    seen: &mut Seen,
+) {
+    for _ in 0..FLOWS {
+        let flow = biased_flow(rng, program, sources(inventory));
+        if !exists(&flow, program, inventory) {
+            continue;
+        }
+        let decision = eval(program, &flow);
+        let found = outcome(snapshot, &flow, false);
+        assert_same(program, found, snapshot, &decision, &format!("{at}: {flow}"));
+        *seen.entry(format!("{:?}", found.verdict)).or_default() += 1;
+        *seen.entry("audit".to_owned()).or_default() += u64::from(found.audit.is_some());
+        *seen.entry("log".to_owned()).or_default() += u64::from(found.log);
+    }
+}
+
+/// A fragment passes exactly if every number of its protocol passes; ports are tried where some set changes, and at
+/// random.
+fn check_fragments(
+    rng: &mut Rng,
+    program: &Program,
+    inventory: Option<&Inventory>,
+    snapshot: &Snapshot,
+    at: &str,
+    seen: &mut Seen,
+) {
+    for _ in 0..FRAGMENTS {
+        let mut flow = biased_flow(rng, program, sources(inventory));
+        if !exists(&flow, program, inventory) {
+            continue;
+        }
+        let of = flow.port.protocol();
+        let found = outcome(snapshot, &flow, true);
+        let mut decisions = BTreeSet::new();
+        let mut passes = true;
+        for number in numbers(rng, program, of) {
+            flow.port = Port::new(of, number);
+            let decision = eval(program, &flow);
+            passes &= decision.verdict.passes();
+            decisions.insert(format!("{decision:?}"));
+            if decisions.len() == 1 && !found.fragment {
+                assert_same(program, found, snapshot, &decision, &format!("{at}: fragment, {flow}"));
+            }
+        }
+        let found_passes = !matches!(found.verdict, meta::Verdict::Denied | meta::Verdict::Unknown);
+        assert_eq!(found_passes, passes, "{at}: fragment of protocol {of}, {flow}: {decisions:?}");
+        assert_eq!(found.fragment, decisions.len() > 1, "{at}: fragment of protocol {of}, {flow}: {decisions:?}");
+        let kind = match (found.fragment, passes) {
+            (true, _) => "fragment: mixed",
+            (false, true) => "fragment: passes",
+            (false, false) => "fragment: denied",
+        };
+        *seen.entry(kind.to_owned()).or_default() += 1;
+    }
+}
+
+/// The numbers of a protocol at which some port set begins or ends, and some others.
+fn numbers(rng: &mut Rng, program: &Program, of: u8) -> BTreeSet<u16> {
+    let numbered = PortSet::possible(of == protocol::ICMPV6).contains(Port::new(of, 1));
+    if !numbered {
+        return BTreeSet::from([0]);
+    }
+    let sets = program.port_sets.values().flat_map(PortSet::per_protocol).filter(|range| range.0 == of);
+    let mut numbers: BTreeSet<u16> = sets.flat_map(|(_, first, last)| [first, last, last.saturating_add(1)]).collect();
+    numbers.extend([0, u16::MAX]);
+    numbers.extend((0..200).map(|_| u16::try_from(rng.below(1 << 16)).unwrap()));
+    numbers
+}
+
+/// Those who are unknown reach the inside only.
+fn check_unknown(rng: &mut Rng, program: &Program, snapshot: &Snapshot, at: &str) {
+    let stranger = snapshot.tables.layout().default_row;
+    for _ in 0..5 {
+        let flow = biased_flow(rng, program, Sources::Anyone);
+        let (to, port) = (flow.destination.address, flow.port);
+        let id = snapshot.tables.decide(stranger, to, port.protocol(), port.number(), false);
+        let expected = if program.cluster.contains(to) { meta::Verdict::Inside } else { meta::Verdict::Unknown };
+        assert_eq!(snapshot.meta.outcomes[id as usize].verdict, expected, "{at}: {flow}");
+    }
+    if let Some(address) = program.cluster.pods.first() {
+        if !snapshot.meta.pods.iter().any(|pod| pod.address == address) {
+            assert_eq!(snapshot.tables.source(address), stranger, "{at}: {address}");
+        }
+    }
+}
