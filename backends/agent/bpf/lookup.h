@@ -54,14 +54,14 @@ INLINE u64 is_less(u64 a, u64 b)
 	return difference >> 63;
 }
 
-/* 1 when a is less than b, without a branch: what subtraction borrows. */
-INLINE u64 borrows(u64 a, u64 b)
+/* 1 when a is at least b, without a branch: no borrow in a - b. */
+INLINE u64 is_at_least(u64 a, u64 b)
 {
 	u64 difference = a - b;
-	u64 borrow = (~a & b) | (~(a ^ b) & difference);
+	u64 no_borrow = ~((~a & b) | (~(a ^ b) & difference));
 
-	opaque(borrow);
-	return borrow >> 63;
+	opaque(no_borrow);
+	return no_borrow >> 63;
 }
 
 /*
@@ -79,21 +79,21 @@ INLINE u32 chunk_value(const u32 *ranges, u32 count, u32 low)
 	return ranges[place] & 0xffff;
 }
 
+/* The same in a line of ranges by the whole key. The verifier follows the sum, so that the place needs no mask. */
 INLINE u32 line_value(const union line *line, u64 key)
 {
-	u64 above = 0;
+	u64 place = 0;
 
-	/* Starts above the key: the borrow of key - start. */
 	if (layout.wide) {
 #pragma unroll
 		for (u32 i = 1; i < 5; i++)
-			above += borrows(key, line->longs[i]);
-		return line->words[10 + ((4 - above) & 7)];
+			place += is_at_least(key, line->longs[i]);
+		return line->words[10 + place];
 	}
 #pragma unroll
 	for (u32 i = 1; i < 6; i++)
-		above += borrows(key, line->longs[i]);
-	return line->halves[24 + ((5 - above) & 7)];
+		place += is_at_least(key, line->longs[i]);
+	return line->halves[24 + place];
 }
 
 /* The value that a form which is no table of entries has for a key. */

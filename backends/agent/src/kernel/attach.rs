@@ -2,15 +2,16 @@
 //!
 //! In: a point and its slot. Out: links, pinned as `links/SLOT-out` and `links/SLOT-in`, which the kernel keeps when the
 //! agent ends. On kernels without tcx (before 6.6), filters of clsact, which need no pin: the pin is then the program's,
-//! named `SLOT-out.clsact`.
+//! named `SLOT-out-clsact`.
 //!
 //! The recorder is attached first and detached last, so that no connection from outside is missed while packets are judged.
 //! Attaching again renews a link's program at once. A filter of clsact is taken away and made again, so that for that
 //! instant nothing is judged there; stubs change only with the agent itself.
 
+use super::asked::{Asked, ETHERNET};
 use super::load::{INBOUND, STUB, loader, program};
 use super::pins::Pins;
-use super::{KernelError, MOST_SLOTS, sys};
+use super::{Hook, KernelError, MOST_SLOTS, sys};
 use aya::Ebpf;
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::tc::{NlOptions, TcAttachOptions, TcError, qdisc_add_clsact, qdisc_detach_program};
@@ -85,6 +86,17 @@ pub struct Attached {
     pub direction: Direction,
     /// Where.
     pub target: Target,
+}
+
+/// A packet on an interface.
+#[derive(Clone, Copy, Debug)]
+pub struct On<'a> {
+    /// The interface's index in this network namespace.
+    pub interface: u32,
+    /// What the link says.
+    pub ethertype: u16,
+    /// From the IP header on.
+    pub packet: &'a [u8],
 }
 
 impl Direction {
@@ -226,6 +238,35 @@ pub(super) fn detach(pins: &Pins, point: &Point, slot: u32) -> Result<(), Kernel
     Ok(())
 }
 
+pub(super) fn rehearse(
+    pins: &Pins,
+    hook: Hook,
+    direction: Direction,
+    slot: u32,
+    on: On<'_>,
+) -> Result<bool, KernelError> {
+    let asked = Asked { control: [0; 2], interface: on.interface, ethertype: on.ethertype, packet: on.packet };
+    let (at, offset) = match hook {
+        Hook::Cgroup => ("skb", 0),
+        Hook::Tc => ("tc", ETHERNET as u32),
+    };
+    let name = direction.program(at);
+    let mut object = object(pins, direction, slot, offset)?;
+    let answer = match hook {
+        Hook::Cgroup => {
+            let loaded: &mut CgroupSkb = program(&mut object, &name)?;
+            loaded.load().map_err(|source| KernelError::program(&name, source))?;
+            asked.of_cgroup(loaded)
+        }
+        Hook::Tc => {
+            let loaded: &mut SchedClassifier = program(&mut object, &name)?;
+            loaded.load().map_err(|source| KernelError::program(&name, source))?;
+            asked.of_tc(loaded)
+        }
+    };
+    answer.map(|(passes, _)| passes)
+}
+
 pub(super) fn attached(pins: &Pins) -> Result<Vec<Attached>, KernelError> {
     let folder = pins.links();
     let mut found = Vec::new();
@@ -240,9 +281,9 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<Attached>, KernelError> {
     Ok(found)
 }
 
-/// `12-out`, `12-in`, `12-out.clsact`.
+/// `12-out`, `12-in`, `12-out-clsact`.
 fn parse_name(name: &str) -> Option<(u32, Direction, bool)> {
-    let (name, filter) = name.strip_suffix(".clsact").map_or((name, false), |name| (name, true));
+    let (name, filter) = name.strip_suffix("-clsact").map_or((name, false), |name| (name, true));
     let (slot, word) = name.split_once('-')?;
     let direction = Direction::BOTH.into_iter().find(|direction| direction.word() == word)?;
     Some((slot.parse().ok()?, direction, filter))
@@ -292,7 +333,7 @@ fn link_path(pins: &Pins, slot: u32, direction: Direction) -> PathBuf {
 }
 
 fn clsact_path(pins: &Pins, slot: u32, direction: Direction) -> PathBuf {
-    pins.links().join(format!("{slot}-{}.clsact", direction.word()))
+    pins.links().join(format!("{slot}-{}-clsact", direction.word()))
 }
 
 fn object(pins: &Pins, direction: Direction, slot: u32, offset: u32) -> Result<Ebpf, KernelError> {

@@ -3,10 +3,11 @@
 //! In: a folder of pins. Out: answers to packets by a test run of the very program that enforces, counters, the tables
 //! as the kernel has them. Never: switching.
 
+use super::asked::{Asked, ETHERNET};
 use super::shared::{COUNT_BEYOND, DIRECT_ROW, RESULT_EXEMPT};
 use super::{Endpoint, KernelError, MOST_SLOTS, pins, sys};
 use aya::maps::{Array, MapData, PerCpuArray};
-use aya::programs::{CgroupSkb, CgroupSkbAttachType, ProgramError, SchedClassifier, TestRun, TestRunOptions};
+use aya::programs::{CgroupSkb, CgroupSkbAttachType, ProgramError, SchedClassifier};
 use egress_snapshot::layout::{LINE, Layout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -78,15 +79,6 @@ pub struct Counters {
     pub replies: Counter,
 }
 
-/// The kernel's structure of a packet's context: its size, and where the words begin that programs may write.
-const CONTEXT: usize = 192;
-const CONTROL_BLOCK: usize = 48;
-const ETHERNET: usize = 14;
-
-/// Results of programs that let a packet through.
-const CGROUP_PASS: u32 = 1;
-const TC_NEXT: u32 = u32::MAX;
-
 impl Generation {
     /// The generation pinned in a folder; nothing when there is no such folder.
     pub(super) fn at(folder: &Path) -> Result<Option<Self>, KernelError> {
@@ -137,27 +129,13 @@ impl Generation {
     }
 
     fn run_as(&self, hook: Hook, identity: u32, ethertype: u16, packet: &[u8]) -> Result<Answer, KernelError> {
-        let mut frame = vec![0; ETHERNET - 2];
-        frame.extend(ethertype.to_be_bytes());
-        frame.extend(packet);
-        let mut context = vec![0; CONTROL_BLOCK];
-        context.extend(identity.to_ne_bytes());
-        context.extend(if hook == Hook::Tc { ETHERNET as u32 } else { 0 }.to_ne_bytes());
-        context.resize(CONTEXT, 0);
-        let mut after = vec![0; CONTEXT];
-        let options = TestRunOptions {
-            data_in: Some(&frame),
-            ctx_in: Some(&context),
-            ctx_out: Some(&mut after),
-            ..TestRunOptions::default()
-        };
-        let (result, passes) = match hook {
-            Hook::Cgroup => (self.skb.test_run(options), CGROUP_PASS),
-            Hook::Tc => (self.tc.test_run(options), TC_NEXT),
-        };
-        let result = result.map_err(|source| KernelError::program("policy", source))?;
-        let word = after.get(CONTROL_BLOCK + 8..).and_then(|rest| rest.first_chunk::<4>()).copied().unwrap_or_default();
-        Ok(Answer { passes: result.return_value == passes, found: found(u32::from_ne_bytes(word)) })
+        let offset = if hook == Hook::Tc { ETHERNET as u32 } else { 0 };
+        let asked = Asked { control: [identity, offset], interface: 0, ethertype, packet };
+        let (passes, word) = match hook {
+            Hook::Cgroup => asked.of_cgroup(&self.skb),
+            Hook::Tc => asked.of_tc(&self.tc),
+        }?;
+        Ok(Answer { passes, found: found(word) })
     }
 
     /// What it has counted.

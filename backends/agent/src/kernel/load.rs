@@ -9,7 +9,7 @@ use aya::maps::{Array, Map, MapData, ProgramArray};
 use aya::programs::{CgroupSkb, Program, SchedClassifier};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use egress_snapshot::layout::{LINE, Layout, MAGIC, WORDS};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 static POLICY: &[u8] = include_bytes_aligned!("../../bpf/policy.bpf.o");
@@ -94,16 +94,23 @@ fn load(pins: &Pins, layout: &Layout, new: &New<'_>) -> Result<Ebpf, KernelError
         .map_max_entries("counters", layout.outcome_count.saturating_add(COUNT_BEYOND))
         .load(POLICY)
         .map_err(|source| KernelError::object("policy", source))?;
-    match object.map("tables") {
-        Some(Map::Array(data)) => sys::fill_and_freeze(data.fd().as_fd(), new.tables)
-            .map_err(|error| KernelError::io("fill and freeze the tables", &error))?,
-        _ => return Err(missing("tables")),
-    }
+    sys::fill(tables(&object)?, new.tables, layout.lines)
+        .map_err(|error| KernelError::io("fill the tables", &error))?;
     let skb: &mut CgroupSkb = program(&mut object, "policy_skb")?;
     skb.load().map_err(|source| KernelError::program("policy_skb", source))?;
     let tc: &mut SchedClassifier = program(&mut object, "policy_tc")?;
     tc.load().map_err(|source| KernelError::program("policy_tc", source))?;
+    // Not before: of a frozen map the verifier wants to know what stands at a constant place, and gives up (ENOTSUPP)
+    // where the map has more than one element.
+    sys::freeze(tables(&object)?).map_err(|error| KernelError::io("freeze the tables", &error))?;
     Ok(object)
+}
+
+fn tables(object: &Ebpf) -> Result<BorrowedFd<'_>, KernelError> {
+    match object.map("tables") {
+        Some(Map::Array(data)) => Ok(data.fd().as_fd()),
+        _ => Err(missing("tables")),
+    }
 }
 
 fn pin(mut object: Ebpf, folder: &Path) -> Result<(), KernelError> {

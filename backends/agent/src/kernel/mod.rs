@@ -16,18 +16,19 @@
 //! Only [`Kernel::switch`] stores into `active`: four bytes, at once, for every attach point and hook. All else happens
 //! in the place that is not active, in this order, and each step can be the last:
 //!
-//! 1. [`Kernel::prepare`]: maps and programs, pinned in `place-N.new`. No packet can reach them.
-//! 2. [`Kernel::commit`]: `place-N` is renamed to `place-N.old`, then `place-N.new` to `place-N`. The program arrays
+//! 1. [`Kernel::prepare`]: maps and programs, pinned in `place-N-new`. No packet can reach them.
+//! 2. [`Kernel::commit`]: `place-N` is renamed to `place-N-old`, then `place-N-new` to `place-N`. The program arrays
 //!    still have the old programs, which keep their maps alive.
 //! 3. It waits until no packet is between reading `active` and its jump, which matters only right after a switch.
-//! 4. It puts the new programs into the program arrays, and removes `place-N.old`.
+//! 4. It puts the new programs into the program arrays, and removes `place-N-old`.
 //! 5. [`Kernel::switch`].
 //!
-//! [`Kernel::open`] finishes or undoes what was begun: `place-N.new` is removed; `place-N.old` is renamed back when there
+//! [`Kernel::open`] finishes or undoes what was begun: `place-N-new` is removed; `place-N-old` is renamed back when there
 //! is no `place-N`, else removed; programs pinned in the place that is not active are put into the arrays again. The
 //! active place is never written. Attaching pins a link at once after making it; a link that nobody pinned vanishes with
 //! the agent. One agent at a time is the caller's duty (its lock file).
 
+mod asked;
 mod attach;
 mod error;
 mod events;
@@ -37,7 +38,7 @@ mod pins;
 mod shared;
 mod sys;
 
-pub use attach::{Attached, Direction, Point, Side, Target, TcKind};
+pub use attach::{Attached, Direction, On, Point, Side, Target, TcKind};
 pub use error::KernelError;
 pub use events::{Event, Events};
 pub use generation::{Answer, Counter, Counters, Found, Generation, Hook};
@@ -202,6 +203,15 @@ impl Kernel {
     /// What the kernel refuses.
     pub fn detach(&self, point: &Point, slot: u32) -> Result<(), KernelError> {
         attach::detach(&self.pins, point, slot)
+    }
+
+    /// What the program of a slot would do with a packet on an interface (by its index): the stub with its jump into the
+    /// active generation, or the recorder, which then does remember. Everything is counted as if the packet were real.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn rehearse(&self, hook: Hook, direction: Direction, slot: u32, on: On<'_>) -> Result<bool, KernelError> {
+        attach::rehearse(&self.pins, hook, direction, slot, on)
     }
 
     /// What is attached, as the kernel says.

@@ -28,11 +28,11 @@ impl Pins {
 
     /// Where a generation is prepared.
     pub(super) fn new_place(&self, place: Place) -> PathBuf {
-        self.root.join(format!("place-{}.new", place.index()))
+        self.root.join(format!("place-{}-new", place.index()))
     }
 
     fn old_place(&self, place: Place) -> PathBuf {
-        self.root.join(format!("place-{}.old", place.index()))
+        self.root.join(format!("place-{}-old", place.index()))
     }
 
     pub(super) fn links(&self) -> PathBuf {

@@ -16,6 +16,7 @@ use std::ptr;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_MAP_FREEZE: libc::c_long = 22;
+const BPF_MAP_UPDATE_BATCH: libc::c_long = 26;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const MEMBARRIER_CMD_GLOBAL: libc::c_long = 1;
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
@@ -38,33 +39,33 @@ pub(super) struct LinkInfo {
     rest: [u32; 9],
 }
 
-/// Copies bytes into an array map that may be mapped, and freezes it, so that nobody writes it again.
-pub(super) fn fill_and_freeze(map: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
-    // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory that Rust knows of.
-    let at = unsafe {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        libc::mmap(ptr::null_mut(), bytes.len(), protection, libc::MAP_SHARED, map.as_raw_fd(), 0)
-    };
-    if at == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the mapping is exactly `bytes.len()` long, writable, new, and so overlaps nothing; it is not used after it
-    // is unmapped.
-    let unmapped = unsafe {
-        ptr::copy_nonoverlapping(bytes.as_ptr(), at.cast::<u8>(), bytes.len());
-        libc::munmap(at, bytes.len())
-    };
-    if unmapped != 0 {
-        return Err(io::Error::last_os_error());
-    }
+/// Writes every element of an array map, all in one call.
+///
+/// Not through a mapping: the kernel allows no writable one of a map that programs may only read.
+pub(super) fn fill(map: BorrowedFd<'_>, values: &[u8], count: u32) -> io::Result<()> {
+    let keys: Vec<u32> = (0..count).collect();
+    // {u64 in, u64 out, u64 keys, u64 values, u32 count, u32 fd, u64 element flags, u64 flags}
+    let descriptor = pair(count, map.as_raw_fd() as u32);
+    let mut attributes = [0, 0, keys.as_ptr() as u64, values.as_ptr() as u64, descriptor, 0, 0];
+    bpf(BPF_MAP_UPDATE_BATCH, &mut attributes).map(|_| ())
+}
+
+/// Freezes a map, so that nobody writes it again.
+pub(super) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
     let mut attributes = [map.as_raw_fd() as u32];
     bpf(BPF_MAP_FREEZE, &mut attributes).map(|_| ())
+}
+
+/// Two numbers that stand side by side in the kernel's structure.
+fn pair(first: u32, second: u32) -> u64 {
+    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// A copy of an array map's memory.
 pub(super) fn copy_of(map: BorrowedFd<'_>, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    // SAFETY: as above; a read-only mapping.
+    // SAFETY: a new read-only mapping at an address of the kernel's choice touches no memory that Rust knows of.
     let at = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, map.as_raw_fd(), 0) };
     if at == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
@@ -101,10 +102,7 @@ pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     let mut info = LinkInfo::default();
     let address = (&raw mut info) as u64;
     // {u32 fd, u32 length, u64 address}
-    let mut attributes = [u64::from(link.as_raw_fd() as u32) | (size_of_val(&info) as u64) << 32, address];
-    if cfg!(target_endian = "big") {
-        attributes = [(link.as_raw_fd() as u64) << 32 | size_of_val(&info) as u64, address];
-    }
+    let mut attributes = [pair(link.as_raw_fd() as u32, size_of_val(&info) as u32), address];
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
     Ok(info)
 }
@@ -113,8 +111,8 @@ pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
 fn bpf<T: Copy>(command: libc::c_long, attributes: &mut [T]) -> io::Result<RawFd> {
     let size = size_of_val(attributes);
     // SAFETY: the kernel reads and writes at most `size` bytes of `attributes`, which are plain numbers for which every
-    // bit pattern is a value; the commands above that have a pointer among them point to a structure of the size they say,
-    // or to a string that ends with a zero byte, and both outlive the call.
+    // bit pattern is a value; the commands above that have a pointer among them point to memory of the size that they
+    // or the map say, or to a string that ends with a zero byte, and all of it outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as RawFd) }
 }

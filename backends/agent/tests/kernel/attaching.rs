@@ -1,0 +1,1 @@
+//! Attach points, with real packets.
