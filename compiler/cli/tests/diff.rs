@@ -8,7 +8,7 @@ mod support;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, Run, run_in};
+use support::{Folder, Run, run_in, snapshot};
 
 const OLD: &str = "workloads checkout = pods(app=checkout) in namespace shop\n\
 destinations ledger = 10.20.0.0/16\n\
@@ -26,15 +26,6 @@ fn units() -> Folder {
     Folder::new(&[("old/p.egress", OLD), ("new/p.egress", &new())])
 }
 
-macro_rules! snapshot {
-    ($name:literal, $text:expr) => {
-        let mut settings = insta::Settings::clone_current();
-        settings.set_omit_expression(true);
-        settings.set_prepend_module_to_snapshot(false);
-        settings.bind(|| insta::assert_snapshot!($name, $text));
-    };
-}
-
 fn shown(format: &str) -> String {
     let run = units().run(&["diff", "old", "new", "--format", format]);
     assert_eq!((run.stderr.as_str(), run.code), ("", Some(1)));
@@ -43,19 +34,19 @@ fn shown(format: &str) -> String {
 
 #[test]
 fn for_people() {
-    snapshot!("diff.human", shown("human"));
+    snapshot("diff.human", &shown("human"));
 }
 
 #[test]
 fn for_pull_requests() {
     let text = shown("markdown");
     assert!(!text.contains("<b>") && !text.contains("@team"), "what people wrote stays text: {text}");
-    snapshot!("diff.markdown", text);
+    snapshot("diff.markdown", &text);
 }
 
 #[test]
 fn as_json() {
-    snapshot!("diff.json", shown("json"));
+    snapshot("diff.json", &shown("json"));
 }
 
 #[test]

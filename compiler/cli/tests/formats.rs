@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{AS_OF, Folder, fenced, repository};
+use support::{AS_OF, Folder, fenced, repository, snapshot};
 
 /// A unit of two files with findings that span both, text beyond ASCII, and a list.
 fn unit() -> Folder {
@@ -29,28 +29,19 @@ fn check(format: &str) -> String {
     run.stdout
 }
 
-macro_rules! snapshot {
-    ($name:literal, $text:expr) => {
-        let mut settings = insta::Settings::clone_current();
-        settings.set_omit_expression(true);
-        settings.set_prepend_module_to_snapshot(false);
-        settings.bind(|| insta::assert_snapshot!($name, $text));
-    };
-}
-
 #[test]
 fn for_people() {
-    snapshot!("findings.human", check("human"));
+    snapshot("findings.human", &check("human"));
 }
 
 #[test]
 fn as_json() {
-    snapshot!("findings.json", check("json"));
+    snapshot("findings.json", &check("json"));
 }
 
 #[test]
 fn for_github() {
-    snapshot!("findings.github", check("github"));
+    snapshot("findings.github", &check("github"));
 }
 
 #[test]
@@ -60,7 +51,7 @@ fn as_sarif() {
     // The pages of rules are tested elsewhere.
     let mut log: Value = serde_json::from_str(&sarif).unwrap();
     log["runs"][0]["tool"]["driver"]["rules"] = Value::Null;
-    snapshot!("findings.sarif", serde_json::to_string_pretty(&log).unwrap());
+    snapshot("findings.sarif", &serde_json::to_string_pretty(&log).unwrap());
 }
 
 #[test]
@@ -80,7 +71,7 @@ fn explanations_for_people() {
         ask("198.51.100.1:443", &["--name", "api.example.com"]),
         ask("198.51.100.1 icmp/8", &[]),
     ];
-    snapshot!("explanations.human", answers.join("\n---\n\n"));
+    snapshot("explanations.human", &answers.join("\n---\n\n"));
 }
 
 #[test]

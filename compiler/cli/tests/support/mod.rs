@@ -85,6 +85,15 @@ pub(crate) fn run_in(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
     run
 }
 
+/// Holds a text against the snapshot of this name beside the tests.
+pub(crate) fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_omit_expression(true);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
 /// The repository's top folder.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
