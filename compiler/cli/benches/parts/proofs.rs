@@ -4,9 +4,9 @@
 
 use super::support::Outcome;
 use egress_backends::{cilium, nftables};
-use egress_ir::{AddressSet, Claims, Inventory, Plane, PortSet, Program, Rule};
+use egress_ir::{AddressSet, Claims, Inventory, Plane, Program, Rule};
 use egress_verifier::solver::z3::Z3;
-use egress_verifier::solver::{Formula, Ranges, Solution, Solver, Variable};
+use egress_verifier::solver::{Formula, Solution, Solver, Variable, widened};
 use egress_verifier::{Answer, Cache, Limits, Prover, against_source, claims};
 
 /// Proves what the checker says of all rules.
@@ -47,10 +47,8 @@ pub(crate) fn each_pair(program: &Program) -> Outcome<usize> {
 
 fn formula(program: &Program, rule: &Rule) -> Formula {
     let AddressSet { v4, v6 } = &program.destination_sets.at(rule.destinations).addresses;
-    let v4: Ranges = v4.ranges().iter().map(|&(first, last)| (first.into(), last.into())).collect();
-    let v6: Ranges = v6.ranges().iter().copied().collect();
-    let ports: &PortSet = program.port_sets.at(rule.ports);
-    let ports: Ranges = ports.line_ranges().iter().map(|&(first, last)| (first.into(), last.into())).collect();
+    let (v4, v6) = (widened(v4.ranges()), widened(v6.ranges()));
+    let ports = widened(program.port_sets.at(rule.ports).line_ranges());
     let number = |number, bits| Variable { number, bits };
     let of_v4 = Formula::All(vec![Formula::Flag(0), Formula::Within(number(0, 32), v4)]);
     let of_v6 = Formula::All(vec![Formula::Flag(0).negated(), Formula::Within(number(1, 128), v6)]);
