@@ -79,7 +79,8 @@ INLINE void event_address(u8 *to, u64 high, u64 low)
 	__builtin_memcpy(to, parts, sizeof(parts));
 }
 
-INLINE void fill_event(struct event *event, const struct flow *flow, const struct verdict *verdict)
+/* A function of its own, so that the object's type information says what an event is. */
+NOINLINE void fill_event(struct event *event, const struct flow *flow, const struct verdict *verdict)
 {
 	event->generation = (u64)layout.generation_high << 32 | layout.generation_low;
 	event->slot = verdict->slot;

@@ -1,1 +1,128 @@
-//! The committed objects: that they are what the sources give, and that their types are ours.
+//! The committed objects: that they are what the sources give, byte for byte, and that their types are ours.
+
+use crate::support::run;
+use aya::Btf;
+use egress_agent::kernel::RECORDS;
+use egress_snapshot::layout::WORDS;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const OBJECTS: [&str; 3] = ["inbound.bpf.o", "policy.bpf.o", "stub.bpf.o"];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf")
+}
+
+#[test]
+fn digests_are_those_that_are_written_down() {
+    let text = std::fs::read_to_string(folder().join("OBJECTS")).unwrap();
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().contains("clang version"));
+    for (line, name) in lines.by_ref().zip(OBJECTS) {
+        let digest = Sha256::digest(std::fs::read(folder().join(name)).unwrap());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(line, format!("{digest}  {name}"));
+    }
+    assert_eq!((text.lines().count(), lines.next()), (OBJECTS.len() + 1, None));
+}
+
+#[test]
+fn objects_are_what_the_sources_give() {
+    let name = "objects_are_what_the_sources_give";
+    let written = std::fs::read_to_string(folder().join("OBJECTS")).unwrap();
+    let wanted = written.lines().next().unwrap();
+    let found = Command::new("clang").arg("--version").output();
+    let found = found.map(|output| String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or("").to_owned());
+    match found {
+        Ok(found) if found == wanted => {}
+        Ok(found) => return eprintln!("SKIPPED {name}: the objects were made by `{wanted}`, and here is `{found}`"),
+        Err(error) => return eprintln!("SKIPPED {name}: no clang: {error}"),
+    }
+    let to = tempfile::tempdir().unwrap();
+    run("sh", &[&folder().join("build.sh").to_string_lossy(), &to.path().to_string_lossy()]).unwrap();
+    for object in OBJECTS.into_iter().chain(["OBJECTS"]) {
+        let (ours, fresh) = (folder().join(object), to.path().join(object));
+        let same = std::fs::read(ours).unwrap() == std::fs::read(fresh).unwrap();
+        assert!(same, "`{object}` is not what the sources give; run `./dev bpf`");
+    }
+}
+
+/// The type information of an object: a plain reading of its section, as the kernel's documentation of BTF describes it.
+struct Types {
+    /// Name, and members with their offsets in bytes.
+    structures: Vec<(String, Vec<(String, u32)>)>,
+}
+
+impl Types {
+    fn of(object: &Path) -> Self {
+        let bytes = std::fs::read(object).unwrap();
+        let section = section(&bytes, ".BTF");
+        // It is also what the loader understands.
+        Btf::parse(&section, aya::Endianness::Little).unwrap();
+        let word = |at: usize| u32::from_le_bytes(section[at..at + 4].try_into().unwrap());
+        let (header, types, types_size, strings) = (word(4), word(8), word(12), word(16));
+        let text = |at: u32| {
+            let from = (header + strings + at) as usize;
+            let end = section[from..].iter().position(|byte| *byte == 0).unwrap();
+            String::from_utf8(section[from..from + end].to_vec()).unwrap()
+        };
+        let (mut at, end) = ((header + types) as usize, (header + types + types_size) as usize);
+        let mut structures = Vec::new();
+        while at < end {
+            let (name, info) = (word(at), word(at + 4));
+            let (kind, count) = (info >> 24 & 31, (info & 0xffff) as usize);
+            at += 12;
+            if kind == 4 {
+                let member = |place: usize| (text(word(at + place * 12)), word(at + place * 12 + 8) / 8);
+                structures.push((text(name), (0..count).map(member).collect()));
+            }
+            // How much follows each kind: integer, array, structure, union, enumeration, prototype, variable, section.
+            at += match kind {
+                1 | 14 | 17 => 4,
+                3 => 12,
+                4 | 5 | 15 | 19 => 12 * count,
+                6 | 13 => 8 * count,
+                _ => 0,
+            };
+        }
+        Self { structures }
+    }
+
+    fn members(&self, name: &str) -> &[(String, u32)] {
+        let found = self.structures.iter().find(|(known, _)| known == name);
+        &found.unwrap_or_else(|| panic!("there is no structure `{name}`")).1
+    }
+}
+
+/// A section of an ELF file of 64 bits.
+fn section(elf: &[u8], wanted: &str) -> Vec<u8> {
+    let long = |at: usize| u64::from_le_bytes(elf[at..at + 8].try_into().unwrap()) as usize;
+    let short = |at: usize| usize::from(u16::from_le_bytes(elf[at..at + 2].try_into().unwrap()));
+    let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap()) as usize;
+    let (table, size, count, names) = (long(40), short(58), short(60), short(62));
+    let names = long(table + names * size + 24);
+    let header = (0..count).map(|place| table + place * size).find(|header| {
+        let name = &elf[names + word(*header)..];
+        name.starts_with(wanted.as_bytes()) && name[wanted.len()] == 0
+    });
+    let header = header.unwrap_or_else(|| panic!("there is no section `{wanted}`"));
+    elf[long(header + 24)..long(header + 24) + long(header + 32)].to_vec()
+}
+
+#[test]
+fn the_layout_has_the_words_of_the_snapshot() {
+    let types = Types::of(&folder().join("policy.bpf.o"));
+    let members: Vec<_> = types.members("layout").iter().map(|(name, at)| (name.as_str(), *at)).collect();
+    let words: Vec<_> = WORDS.iter().enumerate().map(|(place, name)| (*name, place as u32 * 4)).collect();
+    assert_eq!(members, words);
+}
+
+#[test]
+fn structures_have_the_members_that_the_agent_reads() {
+    let types = Types::of(&folder().join("policy.bpf.o"));
+    for (name, expected) in RECORDS {
+        let members: Vec<_> = types.members(name).iter().map(|(name, at)| (name.as_str(), *at)).collect();
+        assert_eq!(members, *expected, "structure `{name}`");
+    }
+}
