@@ -1,0 +1,35 @@
+//! `egress-agent rollback`: the generation before is enforced again, by one store. Rolling back twice comes back.
+
+use crate::arguments::Folders;
+use crate::failure::{Failure, Outcome};
+use crate::generations;
+use crate::state::State;
+use crate::terminal;
+use egress_agent::kernel::Kernel;
+use egress_snapshot::show::hex;
+
+/// The options of `rollback`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    folders: Folders,
+}
+
+/// Switches back.
+pub(crate) fn run(options: &Rollback) -> Result<Outcome, Failure> {
+    generations::look(&options.folders.bpffs)?;
+    let (state, _lock) = State::lock(&options.folders.state)?;
+    let kernel = Kernel::open(&options.folders.bpffs)?;
+    state.settle(&kernel)?;
+    let place = kernel.active()?.other();
+    let before = generations::at(&kernel, &state, place)?;
+    let before = before.ok_or_else(|| Failure::new("there is no other generation to go back to"))?;
+    let snapshot = before.known()?;
+    for point in state.attachments()?.points {
+        before.generation.set_endpoint(point.slot, point.who.endpoint(&snapshot.meta))?;
+    }
+    kernel.switch(place)?;
+    let (generation, digest) = (snapshot.meta.generation, hex(&snapshot.digest));
+    terminal::print(format!("generation {generation} (sha256:{digest}) is enforced again\n").as_bytes())?;
+    Ok(Outcome::Done)
+}
