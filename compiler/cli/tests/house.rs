@@ -26,7 +26,8 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
 ];
 
 /// What tests of a package may use besides: the testkit, and what is compared in them.
-const TESTS_MAY_KNOW: [(&str, &[&str]); 4] = [
+const TESTS_MAY_KNOW: [(&str, &[&str]); 5] = [
+    ("egress-agent", &["egress-backends", "egress-compiler", "egress-ir"]),
     ("egress-compiler", &["egress-testkit"]),
     ("egress-backends", &["egress-testkit", "egress-compiler"]),
     ("egress-testkit", &["egress-compiler", "egress-lang"]),
