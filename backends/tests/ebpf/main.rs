@@ -9,4 +9,6 @@ mod planes;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod trees;

@@ -6,7 +6,7 @@
 
 use super::check::TooLarge;
 use super::intern::{Interner, place};
-use super::matrix::{Matrix, Row};
+use super::matrix::{Matrix, Row, Span};
 use super::outcomes::{Governance, Outcome};
 use super::profiles::Profiles;
 use super::sources::{Sources, Spoken};
@@ -266,21 +266,22 @@ fn arranged(columns: &Interner<Column>, base_of_row: &[usize]) -> (Vec<u32>, Mat
     sorted.sort_unstable();
     let mut order = vec![0; sorted.len()];
     let mut bases: Vec<Vec<u32>> = vec![Vec::new(); BASES];
-    let mut own: Vec<Vec<(u32, u32)>> = vec![Vec::new(); base_of_row.len()];
+    // Rows that are governed differently and do the same all the same will have one base.
+    let mut rows: Vec<Row> = vec![Row::default(); base_of_row.len()];
     for (class, (column, number)) in (0u32..).zip(sorted) {
         order.get_mut(number).into_iter().for_each(|place| *place = class);
         bases.iter_mut().zip(column.bases).for_each(|(base, profile)| base.push(profile));
         for &(row, profile) in &column.own {
-            own.get_mut(row as usize).into_iter().for_each(|own| own.push((class, profile)));
+            let span = Span { first: class, last: class, value: profile };
+            rows.get_mut(row as usize).into_iter().for_each(|row| row.push(span));
         }
     }
-    let mut rows: Interner<Row> = Interner::default();
-    // Rows that are governed differently and do the same all the same have one base.
     let same = |base: usize| bases.iter().position(|other| Some(other) == bases.get(base)).unwrap_or(base);
-    let row_of = base_of_row.iter().zip(own).map(|(base, own)| rows.number(Row { base: place(same(*base)), own }));
-    let row_of = row_of.collect();
+    let mut distinct: Interner<Row> = Interner::default();
+    let based = base_of_row.iter().zip(rows).map(|(base, row)| Row { base: place(same(*base)), ..row });
+    let row_of = based.map(|row| distinct.number(row)).collect();
     // INVARIANT: nobody else has the row of those who are unknown, whatever the program is.
-    let mut rows: Vec<Row> = rows.values().cloned().collect();
+    let mut rows: Vec<Row> = distinct.values().cloned().collect();
     rows.push(Row { base: place(BASES - 1), own: Vec::new() });
     (order, Matrix { columns: columns.len(), bases, rows }, row_of)
 }

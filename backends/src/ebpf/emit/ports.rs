@@ -14,14 +14,12 @@ type Page = Vec<u16>;
 /// Classes of ports and of fragments.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
-    /// The classes that hold each port set together, by the sets' places, sorted.
-    pub(super) of_set: Vec<Vec<u32>>,
+    /// The classes that hold each port set together, by the sets' places, in sorted runs.
+    pub(super) of_set: Vec<Vec<(u32, u32)>>,
     /// How many classes of ports there are; those of fragments come behind.
     pub(super) plain: u32,
-    /// The classes of ports that a fragment may be of, for each class of fragments; two at least.
-    pub(super) fragments: Interner<Vec<u32>>,
-    /// For each class of ports the classes of fragments that may be of it.
-    pub(super) fragments_of: Vec<Vec<u32>>,
+    /// The classes of ports that a fragment may be of, for each class of fragments, in sorted runs; two at least.
+    pub(super) fragments: Interner<Vec<(u32, u32)>>,
     /// One port of each class of ports.
     pub(super) examples: Vec<Vec<(u8, u16)>>,
     /// `root << 16 | fragment class` for each protocol.
@@ -63,15 +61,15 @@ impl Ports {
         let plain = place(known.len());
         let mut ports = Self { plain, of_set: vec![Vec::new(); sets.len()], ..Self::default() };
         ports.examples = vec![Vec::new(); known.len()];
-        ports.fragments_of = vec![Vec::new(); known.len()];
-        for (members, class) in &known {
-            for &member in members {
-                ports.of_set.get_mut(member as usize)?.push(*class);
-            }
-        }
-        ports.of_set.iter_mut().for_each(|classes| classes.sort_unstable());
         if plain >= MOST {
             return None;
+        }
+        let mut by_class: Vec<(u32, Vec<u32>)> = known.into_iter().map(|(members, class)| (class, members)).collect();
+        by_class.sort_unstable();
+        for (class, members) in by_class {
+            for member in members {
+                lengthen(ports.of_set.get_mut(member as usize)?, class);
+            }
         }
         for protocol in 0..=u8::MAX {
             let from = cells.partition_point(|cell| cell.0 < protocol);
@@ -105,24 +103,25 @@ impl Ports {
         let pages: Page = numbers.chunks(256).map(|page| self.pages.number(page.to_vec()) as u16).collect();
         let root = if numbered { pages } else { pages.repeat(256) };
         let classes: BTreeSet<u32> = cells.iter().map(|cell| cell.3).collect();
-        let fragment = self.fragment(classes.into_iter().collect());
+        let fragment = self.fragment(&classes);
         self.protocols.push(self.roots.number(root) << 16 | fragment);
     }
 
     /// The class of a fragment that may be of these classes.
-    fn fragment(&mut self, classes: Vec<u32>) -> u32 {
-        if let [class] = *classes {
-            return class;
+    fn fragment(&mut self, classes: &BTreeSet<u32>) -> u32 {
+        let mut runs = Vec::new();
+        classes.iter().for_each(|class| lengthen(&mut runs, *class));
+        match *runs {
+            [(first, last)] if first == last => first,
+            _ => self.plain + self.fragments.number(runs),
         }
-        let known = self.fragments.len();
-        let number = self.fragments.number(classes.clone());
-        if self.fragments.len() > known {
-            for class in classes {
-                if let Some(of) = self.fragments_of.get_mut(class as usize) {
-                    of.push(number);
-                }
-            }
-        }
-        self.plain + number
+    }
+}
+
+/// Adds a class to runs that end before it.
+fn lengthen(runs: &mut Vec<(u32, u32)>, class: u32) {
+    match runs.last_mut() {
+        Some((_, last)) if *last + 1 == class => *last = class,
+        _ => runs.push((class, class)),
     }
 }

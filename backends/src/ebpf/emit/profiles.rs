@@ -1,16 +1,15 @@
 //! Profiles: what happens on each port, where a list of rules covers a destination.
 //!
 //! In: lists of rules with the governance of who sends. Out: rows of port classes to outcomes, equal ones once. Looks
-//! only at the port classes that rules of the list name; a rule for every port changes the base of the row.
+//! only at the places where the ports of some rule of the list begin or end; a rule for every port changes the base.
 
 use super::check::TooLarge;
-use super::intern::{Interner, place};
-use super::matrix::{Matrix, Row};
+use super::intern::Interner;
+use super::matrix::{Matrix, Row, Span};
 use super::outcomes::{Governance, Outcome, Outcomes};
 use super::ports::Ports;
 use egress_ir::{Program, RuleId};
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
 
 /// Profiles by number, and the outcomes that they lead to.
 pub(super) struct Profiles<'p> {
@@ -21,9 +20,7 @@ pub(super) struct Profiles<'p> {
     pub(super) outcomes: Outcomes,
     pub(super) rows: Interner<Row>,
     known: FxHashMap<(Governance, Vec<RuleId>), u32>,
-    /// Which rules named each class so far, while a row is made.
-    state: Vec<u32>,
-    /// How many cells may still be looked at.
+    /// How many runs of classes may still be looked at.
     left: usize,
 }
 
@@ -36,7 +33,6 @@ impl<'p> Profiles<'p> {
             outcomes: Outcomes::default(),
             rows: Interner::default(),
             known: FxHashMap::default(),
-            state: vec![0; ports.plain as usize],
             left,
         }
     }
@@ -61,75 +57,62 @@ impl<'p> Profiles<'p> {
 
     fn row(&mut self, governance: Governance, rules: &[RuleId]) -> Result<Row, TooLarge> {
         let mut always: Vec<RuleId> = Vec::new();
-        // Lists of rules that name a class; list 0 is empty.
-        let mut lists: Vec<Vec<RuleId>> = vec![Vec::new()];
-        let mut longer: FxHashMap<(u32, RuleId), u32> = FxHashMap::default();
-        let mut touched: Vec<u32> = Vec::new();
+        // Where the classes of a rule begin, and where they have ended.
+        let mut edges: Vec<(u32, bool, RuleId)> = Vec::new();
         for &rule in rules {
             let set = self.set_of.get(egress_ir::Id::index(rule)).copied().flatten();
-            let Some(classes) = set.and_then(|set| self.ports.of_set.get(set as usize)) else { continue };
-            if classes.len() == self.ports.plain as usize {
+            let Some(runs) = set.and_then(|set| self.ports.of_set.get(set as usize)) else { continue };
+            if *runs == [(0, self.ports.plain - 1)] {
                 always.push(rule);
                 continue;
             }
-            self.left = self.left.checked_sub(classes.len()).ok_or(TooLarge::Profiles)?;
-            for &class in classes {
-                let Some(state) = self.state.get_mut(class as usize) else { continue };
-                if *state == 0 {
-                    touched.push(class);
-                }
-                *state = *longer.entry((*state, rule)).or_insert_with_key(|(list, rule)| {
-                    let mut list = lists.get(*list as usize).cloned().unwrap_or_default();
-                    list.push(*rule);
-                    lists.push(list);
-                    place(lists.len() - 1)
-                });
+            self.left = self.left.checked_sub(runs.len()).ok_or(TooLarge::Profiles)?;
+            edges.extend(runs.iter().flat_map(|&(first, last)| [(first, true, rule), (last + 1, false, rule)]));
+        }
+        edges.sort_unstable();
+        let mut row = Row { base: self.outcomes.number(governance.outcome(self.program, &always)), own: Vec::new() };
+        let mut active = always;
+        let mut edges = edges.into_iter().peekable();
+        while let Some((first, begins, rule)) = edges.next() {
+            match (active.binary_search(&rule), begins) {
+                (Err(place), true) => active.insert(place, rule),
+                (Ok(place), false) => drop(active.remove(place)),
+                // INVARIANT: the runs of one rule are disjoint and never adjacent.
+                (Ok(_), true) | (Err(_), false) => {}
+            }
+            let Some(last) = edges.peek().map(|next| next.0).filter(|next| *next > first) else { continue };
+            let value = self.outcomes.number(governance.outcome(self.program, &active));
+            if value != row.base {
+                row.push(Span { first, last: last - 1, value });
             }
         }
-        let outcomes: Vec<u32> = lists
-            .iter()
-            .map(|list| {
-                let mut matching = [always.as_slice(), list].concat();
-                matching.sort_unstable();
-                self.outcomes.number(governance.outcome(self.program, &matching))
-            })
-            .collect();
-        let base = outcomes.first().copied().unwrap_or_default();
-        touched.sort_unstable();
-        let mut own: Vec<(u32, u32)> = Vec::new();
-        for class in touched {
-            let state = self.state.get_mut(class as usize).map(std::mem::take).unwrap_or_default();
-            let outcome = outcomes.get(state as usize).copied().unwrap_or(base);
-            own.extend((outcome != base).then_some((class, outcome)));
-        }
-        let fragments = self.fragments(base, &own);
-        own.extend(fragments);
-        Ok(Row { base, own })
+        self.add_fragments(&mut row);
+        Ok(row)
     }
 
-    /// What happens to fragments, where that is not the base.
-    fn fragments(&mut self, base: u32, own: &[(u32, u32)]) -> Vec<(u32, u32)> {
-        let mut parts: BTreeMap<u32, (usize, Vec<u32>)> = BTreeMap::new();
-        for (class, outcome) in own {
-            for &fragment in self.ports.fragments_of.get(*class as usize).into_iter().flatten() {
-                let (count, outcomes) = parts.entry(fragment).or_default();
-                *count += 1;
-                if !outcomes.contains(outcome) {
-                    outcomes.push(*outcome);
+    /// Says what happens to fragments, where that is not the base.
+    fn add_fragments(&mut self, row: &mut Row) {
+        for (number, classes) in (self.ports.plain..).zip(self.ports.fragments.values()) {
+            let (mut count, mut outcomes) = (0, Vec::new());
+            for &(first, last) in classes {
+                let from = row.own.partition_point(|span| span.last < first);
+                for span in row.own.iter().skip(from).take_while(|span| span.first <= last) {
+                    count += span.last.min(last) - span.first.max(first) + 1;
+                    if !outcomes.contains(&span.value) {
+                        outcomes.push(span.value);
+                    }
                 }
             }
-        }
-        let mut of_fragments = Vec::new();
-        for (fragment, (count, mut outcomes)) in parts {
-            if self.ports.fragments.at(fragment).is_some_and(|classes| count < classes.len()) {
-                outcomes.push(base);
+            if count < classes.iter().map(|(first, last)| last - first + 1).sum() {
+                outcomes.push(row.base);
             }
             let parts = outcomes.iter().filter_map(|outcome| self.outcomes.at(*outcome));
             let Some(outcome) = Outcome::of_fragment(parts) else { continue };
-            let outcome = self.outcomes.number(outcome);
-            of_fragments.extend((outcome != base).then_some((self.ports.plain + fragment, outcome)));
+            let value = self.outcomes.number(outcome);
+            if value != row.base {
+                row.push(Span { first: number, last: number, value });
+            }
         }
-        of_fragments
     }
 
     /// The matrix from profile and port class to outcome.

@@ -24,6 +24,8 @@ const ENDS: usize = 1024;
 /// At most so many fragments, and so many ports that a fragment may be of.
 const FRAGMENTS: usize = 64;
 const PARTS: usize = 256;
+/// So many sources are tried for a class.
+const TRIES: usize = 4;
 /// So many addresses of each family are kept for each class.
 const EXAMPLES: usize = 2;
 
@@ -121,16 +123,16 @@ impl<'a, 'p> Search<'a, 'p> {
             }
         };
         for (row, number) in matrix.rows.iter().zip(0..) {
-            row.own.iter().for_each(|&(class, profile)| put(profile, number, class));
+            row.own.iter().for_each(|span| put(span.value, number, span.first));
         }
         for (base, number) in matrix.bases.iter().zip(0..) {
             let has_base = |at: &usize| matrix.rows.get(*at).is_some_and(|row| row.base == number);
             let first = (0..matrix.rows.len()).find(has_base);
             let last = (0..matrix.rows.len()).rev().find(has_base);
             for at in [first, last].into_iter().flatten() {
-                let own = matrix.rows.get(at).map_or(&[][..], |row| row.own.as_slice());
+                let Some(row) = matrix.rows.get(at) else { continue };
                 for (profile, class) in base.iter().zip(0..) {
-                    if own.binary_search_by_key(&class, |own| own.0).is_err() {
+                    if row.own_at(class).is_none() {
                         put(*profile, place(at), class);
                     }
                 }
@@ -142,15 +144,14 @@ impl<'a, 'p> Search<'a, 'p> {
     fn outcomes(&mut self, located: &Located) {
         for (row, found) in self.of.profiles.rows.values().zip(located) {
             let Some((source, class)) = *found else { continue };
-            for &(ports, outcome) in &row.own {
-                if !self.reached_outcomes.contains(&outcome) && ports < self.of.ports.plain {
-                    self.reach(source, class, Some(ports));
+            for span in &row.own {
+                if !self.reached_outcomes.contains(&span.value) && span.first < self.of.ports.plain {
+                    self.reach(source, class, Some(span.first));
                 }
             }
-            if !self.reached_outcomes.contains(&row.base) {
-                let is_free = |ports: &u32| row.own.binary_search_by_key(ports, |own| own.0).is_err();
-                let free = (0..self.of.ports.plain).find(is_free);
-                self.reach(source, class, free);
+            let free = row.free_from(0);
+            if !self.reached_outcomes.contains(&row.base) && free < self.of.ports.plain {
+                self.reach(source, class, Some(free));
             }
         }
     }
@@ -161,10 +162,17 @@ impl<'a, 'p> Search<'a, 'p> {
                 self.reach(*source, *class, None);
             }
         }
+        let rows = place(self.of.destinations.matrix.rows.len());
         for class in 0..place(self.examples.len()) {
+            // Not everybody sends in both families; those who are unknown, the last row, do.
+            for _ in 0..TRIES {
+                if !self.reached_classes.contains(&class) {
+                    let source = place(self.next()) % rows.max(1);
+                    self.reach(source, class, None);
+                }
+            }
             if !self.reached_classes.contains(&class) {
-                let source = self.next() % self.of.destinations.matrix.rows.len().max(1);
-                self.reach(place(source), class, None);
+                self.reach(rows.saturating_sub(1), class, None);
             }
         }
     }
@@ -172,13 +180,16 @@ impl<'a, 'p> Search<'a, 'p> {
     fn rows(&mut self) {
         for number in 0..place(self.of.destinations.matrix.rows.len()) {
             let own = self.of.destinations.matrix.rows.get(number as usize).map_or(&[][..], |row| row.own.as_slice());
-            let classes = [own.first(), own.last()].into_iter().flatten().map(|own| own.0);
+            let classes = [own.first(), own.last()].into_iter().flatten().map(|span| span.first);
             for class in classes.collect::<Vec<_>>() {
                 self.reach(number, class, None);
             }
-            if !self.reached_rows.contains(&number) {
-                let class = self.next() % self.examples.len().max(1);
-                self.reach(number, place(class), None);
+            // A row of addresses of one family sends to classes of that family only.
+            for _ in 0..TRIES * TRIES {
+                if !self.reached_rows.contains(&number) {
+                    let class = self.next() % self.examples.len().max(1);
+                    self.reach(number, place(class), None);
+                }
             }
         }
     }
@@ -357,9 +368,11 @@ impl<'a, 'p> Search<'a, 'p> {
             fragment,
             outcome,
         };
+        // A class without an address is no destination: the inside, where no cluster is declared.
+        let classes = self.examples.iter().filter(|[v4, v6]| !v4.is_empty() || !v6.is_empty()).count();
         let missed = [
             self.of.profiles.outcomes.len() - self.reached_outcomes.len(),
-            self.examples.len() - self.reached_classes.len(),
+            classes - self.reached_classes.len(),
             self.of.destinations.matrix.rows.len() - self.reached_rows.len(),
         ];
         Vectors { vectors: self.found.into_iter().map(vector).collect(), missed, defect: self.defect }

@@ -37,6 +37,8 @@ pub struct SnapshotPlane<'d> {
     ports: Vec<(u32, u32, u32)>,
     /// The ports that pass, by profile.
     passing: RefCell<FxHashMap<u32, Rc<PortSet>>>,
+    /// The same, by which port classes pass.
+    known: RefCell<FxHashMap<Vec<bool>, Rc<PortSet>>>,
 }
 
 /// The plane of a snapshot.
@@ -60,6 +62,7 @@ pub fn plane<'d>(
         destinations: [v4.collect(), tables.destinations_v6()],
         ports: port_ranges(decoded),
         passing: RefCell::default(),
+        known: RefCell::default(),
     };
     plane.strangers(program)?;
     Ok(plane)
@@ -118,13 +121,14 @@ impl SnapshotPlane<'_> {
         if let Some(known) = self.passing.borrow().get(&profile) {
             return Rc::clone(known);
         }
-        let mut of_class: FxHashMap<u32, bool> = FxHashMap::default();
-        let mut passes = |class: u32| {
-            let passes = || self.decoded.passes(self.decoded.tables.outcome(profile, class));
-            *of_class.entry(class).or_insert_with(passes)
-        };
-        let passing = self.ports.iter().filter(|(_, _, class)| passes(*class)).map(|&(first, last, _)| (first, last));
-        let passing = Rc::new(PortSet::from_line_ranges(passing));
+        let tables = &self.decoded.tables;
+        let classes = 0..tables.layout().port_class_count;
+        let passes: Vec<bool> = classes.map(|class| self.decoded.passes(tables.outcome(profile, class))).collect();
+        let passing = Rc::clone(self.known.borrow_mut().entry(passes).or_insert_with_key(|passes| {
+            let passes = |class: u32| passes.get(class as usize).copied().unwrap_or(false);
+            let passing = self.ports.iter().filter(|(_, _, class)| passes(*class));
+            Rc::new(PortSet::from_line_ranges(passing.map(|&(first, last, _)| (first, last))))
+        }));
         self.passing.borrow_mut().insert(profile, Rc::clone(&passing));
         passing
     }
