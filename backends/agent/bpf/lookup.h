@@ -16,6 +16,10 @@
 
 const volatile struct layout layout = {};
 
+/*
+ * One element, as long as all lines together: the agent makes the map with that size. An array of lines would cost a
+ * look-up, with a key written to the stack and read again, for each line on the way; so it is one look-up for all.
+ */
 struct {
 	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
 	MAP_TYPE(key, u32);
@@ -24,25 +28,33 @@ struct {
 	MAP_NUMBER(map_flags, BPF_F_RDONLY_PROG | BPF_F_MMAPABLE);
 } tables SECTION(".maps");
 
-INLINE const union line *line_at(u32 number)
+INLINE const u8 *all_tables(void)
 {
-	return bpf_map_lookup_elem(&tables, &number);
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&tables, &zero);
 }
 
-/* The word at `index` of a part that begins at a line. */
-INLINE u32 word_at(u32 line, u32 index)
-{
-	const union line *found = line_at(line + (index >> 4));
+/*
+ * What stands `at` bytes from the beginning, where so many bytes are. `lines` is known to the verifier, which by this
+ * knows that the place is inside, and drops the check where it knew before.
+ */
+#define inside(at, size) ({ opaque(at); likely((at) <= layout.lines * 64 - (size)); })
 
-	return likely(found) ? found->words[index & 15] : NOTHING;
+/* The word at `index` of a part that begins at a line. */
+INLINE u32 word_at(const u8 *base, u32 line, u32 index)
+{
+	u32 at = line * 64 + index * 4;
+
+	return inside(at, 4) ? *(const u32 *)(base + at) : NOTHING;
 }
 
 /* The half word at `index`. */
-INLINE u32 half_at(u32 line, u32 index)
+INLINE u32 half_at(const u8 *base, u32 line, u32 index)
 {
-	const union line *found = line_at(line + (index >> 5));
+	u32 at = line * 64 + index * 2;
 
-	return likely(found) ? found->halves[index & 31] : NOTHING;
+	return inside(at, 2) ? *(const u16 *)(base + at) : NOTHING;
 }
 
 /* 1 when a is less than b, both below 2^63, without a branch. */
@@ -97,38 +109,42 @@ INLINE u32 line_value(const union line *line, u64 key)
 }
 
 /* The value that a form which is no table of entries has for a key. */
-INLINE u32 form_value(u32 entry, u64 key, int v4)
+INLINE u32 form_value(const u8 *base, u32 entry, u64 key, int v4)
 {
-	u32 kind = entry >> ENTRY_VALUE_BITS, at = entry & ENTRY_VALUE_MASK;
-	const union line *line;
+	u32 kind = entry >> ENTRY_VALUE_BITS, at = (entry & ENTRY_VALUE_MASK) * 16;
 
 	if (kind == ENTRY_LEAF)
-		return at;
-	line = line_at(at >> 2);
-	if (unlikely(!line))
-		return NOTHING;
-	if (kind == ENTRY_LINE)
-		return line_value(line, key);
+		return entry;
 	if (v4 && !layout.wide) {
 		u32 low = key >> 32 & 0xffff;
 
 		if (kind == ENTRY_CHUNK4)
-			return chunk_value(&line->words[(at & 3) * 4], 4, low);
+			return inside(at, 16) ? chunk_value((const u32 *)(base + at), 4, low) : NOTHING;
 		if (kind == ENTRY_CHUNK8)
-			return chunk_value(&line->words[(at & 2) * 4], 8, low);
+			return inside(at, 32) ? chunk_value((const u32 *)(base + at), 8, low) : NOTHING;
 		if (kind == ENTRY_CHUNK16)
-			return chunk_value(&line->words[0], 16, low);
+			return inside(at, 64) ? chunk_value((const u32 *)(base + at), 16, low) : NOTHING;
 	}
+	if (kind == ENTRY_LINE && inside(at, 64))
+		return line_value((const union line *)(base + at), key);
 	return NOTHING;
 }
 
+/* The entry at `index` of a table of entries. */
+INLINE u32 entry_at(const u8 *base, u32 entry, u32 index)
+{
+	u32 at = (entry & ENTRY_VALUE_MASK) * 16 + index * 4;
+
+	return inside(at, 4) ? *(const u32 *)(base + at) : NOTHING;
+}
+
 /* The value of a key in the tree that starts with an entry. A key has `bytes` bytes that may be indexed by. */
-INLINE u32 tree_value(u32 entry, u64 key, u32 bytes, int v4)
+INLINE u32 tree_value(const u8 *base, u32 entry, u64 key, u32 bytes, int v4)
 {
 	u64 left = key;
 
 	if (entry >> ENTRY_VALUE_BITS == ENTRY_ROOT) {
-		entry = word_at((entry & ENTRY_VALUE_MASK) >> 2, left >> 48);
+		entry = entry_at(base, entry, left >> 48);
 		left <<= 16;
 		bytes -= 2;
 	}
@@ -136,86 +152,92 @@ INLINE u32 tree_value(u32 entry, u64 key, u32 bytes, int v4)
 	for (u32 i = 0; i < 8; i++) {
 		if (i >= bytes || entry >> ENTRY_VALUE_BITS != ENTRY_BLOCK)
 			break;
-		entry = word_at((entry & ENTRY_VALUE_MASK) >> 2, left >> 56);
+		entry = entry_at(base, entry, left >> 56);
 		left <<= 8;
 	}
-	return form_value(entry, key, v4);
+	return form_value(base, entry, key, v4);
 }
 
-INLINE u32 tree_value_v4(u32 entry, u64 key)
+INLINE u32 tree_value_v4(const u8 *base, u32 entry, u64 key)
 {
-	return tree_value(entry, key, 4, 1);
+	return tree_value(base, entry, key, 4, 1);
 }
 
 /* Not inlined: it is large, and used for destinations, sources and their low halves. */
 NOINLINE u32 tree_value_v6(u32 entry, u64 key)
 {
-	return tree_value(entry, key, 8, 0);
+	const u8 *base = all_tables();
+
+	return base ? tree_value(base, entry, key, 8, 0) : NOTHING;
 }
 
 /* A value of `count` or more names a tree over the lower half of the address. */
-INLINE u32 address_value_v6(u32 tree, u32 lows, u32 low_count, u32 count, u64 high, u64 low)
+INLINE u32 address_value_v6(const u8 *base, u32 tree, u32 lows, u32 low_count, u32 count, u64 high, u64 low)
 {
 	u32 value = tree_value_v6(tree, high);
 
 	if (low_count && value >= count && value != NOTHING)
-		value = tree_value_v6(word_at(lows, value - count), low);
+		value = tree_value_v6(word_at(base, lows, value - count), low);
 	return value;
 }
 
-INLINE u32 destination_class(u64 high, u64 low, int v6)
+INLINE u32 destination_class(const u8 *base, u64 high, u64 low, int v6)
 {
 	if (v6)
-		return address_value_v6(layout.destination_v6, layout.destination_lows_line, layout.destination_low_count,
+		return address_value_v6(base, layout.destination_v6, layout.destination_lows_line, layout.destination_low_count,
 					layout.class_count, high, low);
-	return tree_value_v4(layout.destination_v4, high);
+	return tree_value_v4(base, layout.destination_v4, high);
 }
 
 /* Not inlined: only attach points without an identity of their own ask. */
 NOINLINE u32 source_row(u64 high, u64 low, int v6)
 {
+	const u8 *base = all_tables();
+
+	if (!base)
+		return NOTHING;
 	if (v6)
-		return address_value_v6(layout.source_v6, layout.source_lows_line, layout.source_low_count,
+		return address_value_v6(base, layout.source_v6, layout.source_lows_line, layout.source_low_count,
 					layout.row_count, high, low);
-	return tree_value_v4(layout.source_v4, high);
+	return tree_value_v4(base, layout.source_v4, high);
 }
 
-INLINE u32 port_class(u8 protocol, u16 number, int fragment)
+INLINE u32 port_class(const u8 *base, u8 protocol, u16 number, int fragment)
 {
-	u32 word = word_at(layout.protocols_line, protocol), page;
+	u32 word = word_at(base, layout.protocols_line, protocol), page;
 
 	if (unlikely(fragment))
 		return word & 0xffff;
-	page = half_at(layout.port_roots_line, (word >> 16) * 256 + (number >> 8));
-	return half_at(layout.port_pages_line, page * 256 + (number & 255));
+	page = half_at(base, layout.port_roots_line, (word >> 16) * 256 + (number >> 8));
+	return half_at(base, layout.port_pages_line, page * 256 + (number & 255));
 }
 
 /* One cell of a matrix. `wide`, `stride` and `paged` are known when the program is verified. */
-INLINE u32 cell(u32 first, u32 stride, u32 paged, u32 row, u32 column)
+INLINE u32 cell(const u8 *base, u32 first, u32 stride, u32 paged, u32 row, u32 column)
 {
 	u32 line = first + row * stride;
 	u32 cells = layout.wide ? 4 : 5;
 
 	if (paged) {
-		line = word_at(line, column >> cells);
+		line = word_at(base, line, column >> cells);
 		column &= (1 << cells) - 1;
 	}
-	return layout.wide ? word_at(line, column) : half_at(line, column);
+	return layout.wide ? word_at(base, line, column) : half_at(base, line, column);
 }
 
-INLINE u32 profile_of(u32 row, u32 class)
+INLINE u32 profile_of(const u8 *base, u32 row, u32 class)
 {
-	return cell(layout.decisions_line, layout.decisions_stride, layout.decisions_paged, row, class);
+	return cell(base, layout.decisions_line, layout.decisions_stride, layout.decisions_paged, row, class);
 }
 
-INLINE u32 outcome_of(u32 profile, u32 port)
+INLINE u32 outcome_of(const u8 *base, u32 profile, u32 port)
 {
-	return cell(layout.actions_line, layout.actions_stride, layout.actions_paged, profile, port);
+	return cell(base, layout.actions_line, layout.actions_stride, layout.actions_paged, profile, port);
 }
 
-INLINE u32 outcome_word(u32 outcome)
+INLINE u32 outcome_word(const u8 *base, u32 outcome)
 {
-	return word_at(layout.outcomes_line, outcome);
+	return word_at(base, layout.outcomes_line, outcome);
 }
 
 #endif

@@ -106,10 +106,11 @@ NOINLINE int malformed(struct __sk_buff *skb, u32 identity, u32 offset)
 INLINE int judge(struct __sk_buff *skb, u32 offset)
 {
 	u32 identity = skb->cb[0], row, class, port, outcome, word;
+	const u8 *base = all_tables();
 	struct verdict verdict;
 	struct flow flow;
 
-	if (unlikely(!parse(skb, offset, &flow)))
+	if (unlikely(!base || !parse(skb, offset, &flow)))
 		return malformed(skb, identity, offset);
 	if (unlikely(is_neighbour_discovery(&flow))) {
 		skb->cb[2] = RESULT_EXEMPT;
@@ -117,13 +118,13 @@ INLINE int judge(struct __sk_buff *skb, u32 offset)
 		return 1;
 	}
 	row = row_of(identity, &flow);
-	class = destination_class(flow.destination_high, flow.destination_low, flow.v6);
-	port = port_class(flow.protocol, flow.number, flow.fragment);
+	class = destination_class(base, flow.destination_high, flow.destination_low, flow.v6);
+	port = port_class(base, flow.protocol, flow.number, flow.fragment);
 	/* Given directly, a row may be anything; all else was checked when the tables were. */
 	if (unlikely(row >= layout.row_count))
 		return malformed(skb, identity, offset);
-	outcome = outcome_of(profile_of(row, class), port);
-	word = outcome_word(outcome);
+	outcome = outcome_of(base, profile_of(base, row, class), port);
+	word = outcome_word(base, outcome);
 	skb->cb[2] = outcome + 1;
 	if (!(identity & DIRECT_ROW))
 		count(outcome, flow.length);

@@ -233,9 +233,30 @@ pub(super) fn detach(pins: &Pins, point: &Point, slot: u32) -> Result<(), Kernel
             }
             remove(&filter)?;
         }
-        remove(&link_path(pins, slot, direction))?;
+        end_link(&link_path(pins, slot, direction))?;
     }
     Ok(())
+}
+
+/// Ends every link; filters of clsact stay, because only their points say where they are.
+pub(super) fn detach_links(pins: &Pins) -> Result<(), KernelError> {
+    for found in attached(pins)?.into_iter().filter(|found| found.target != Target::Filter) {
+        end_link(&link_path(pins, found.slot, found.direction))?;
+    }
+    Ok(())
+}
+
+/// Ends a pinned link and removes its pin.
+fn end_link(path: &Path) -> Result<(), KernelError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    match sys::detach_link(open_link(path)?.as_fd()) {
+        // What it was attached to is gone.
+        Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}
+        other => other.map_err(|error| KernelError::io(format!("detach `{}`", path.display()), &error))?,
+    }
+    remove(path)
 }
 
 pub(super) fn rehearse(

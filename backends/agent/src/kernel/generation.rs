@@ -91,8 +91,7 @@ impl Generation {
         let tc = tc.map_err(|source| pinned_program(folder, "policy_tc", source))?;
         let tables = pins::data(&folder.join("tables"))?;
         let damaged = |why: &str| KernelError::Damaged { path: folder.join("tables"), why: why.to_owned() };
-        let lines: Array<MapData, [u8; LINE]> = pins::typed(&folder.join("tables"))?;
-        let length = lines.len() as usize * LINE;
+        let length = tables.info().map_err(|source| KernelError::map("tables", source))?.value_size() as usize;
         let head = sys::copy_of(tables.fd().as_fd(), length.min(LINE * 4)).map_err(|e| damaged(&e.to_string()))?;
         let layout = Layout::read(&head).ok_or_else(|| damaged("it is too short"))?;
         Ok(Some(Self { folder: folder.to_owned(), skb, tc, tables, length, layout }))

@@ -5,11 +5,10 @@
 use super::pins::{self, Pins};
 use super::shared::COUNT_BEYOND;
 use super::{Endpoint, Generation, KernelError, MOST_SLOTS, Place, sys};
-use aya::maps::{Array, Map, MapData, ProgramArray};
+use aya::maps::{Array, MapData, ProgramArray};
 use aya::programs::{CgroupSkb, Program, SchedClassifier};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use egress_snapshot::layout::{LINE, Layout, MAGIC, WORDS};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 static POLICY: &[u8] = include_bytes_aligned!("../../bpf/policy.bpf.o");
@@ -57,7 +56,7 @@ pub(super) fn active(pins: &Pins) -> Result<Place, KernelError> {
 pub(super) fn prepare(pins: &Pins, place: Place, new: &New<'_>) -> Result<Generation, KernelError> {
     let layout = check(new.tables)?;
     let folder = pins.make_new(place)?;
-    let made = load(pins, &layout, new).and_then(|object| pin(object, &folder));
+    let made = load(pins, &layout, new.tables, &folder).and_then(|object| pin(object, &folder));
     let generation = made.and_then(|()| {
         let generation = Generation::at(&folder)?;
         let generation = generation.ok_or_else(|| KernelError::EmptyPlace { place: place.index() })?;
@@ -83,40 +82,40 @@ fn check(tables: &[u8]) -> Result<Layout, KernelError> {
     Ok(layout)
 }
 
-fn load(pins: &Pins, layout: &Layout, new: &New<'_>) -> Result<Ebpf, KernelError> {
+fn load(pins: &Pins, layout: &Layout, tables: &[u8], folder: &Path) -> Result<Ebpf, KernelError> {
+    pin_tables(tables, &folder.join("tables"))?;
     let bytes = layout.bytes();
     let words = bytes.get(..WORDS.len() * 4).unwrap_or_default();
     let mut loader = loader(pins);
     let mut object = loader
         .override_global("layout", words, true)
-        .map_max_entries("tables", layout.lines)
+        .map_pin_path("tables", folder.join("tables"))
         .map_max_entries("endpoints", MOST_SLOTS)
         .map_max_entries("counters", layout.outcome_count.saturating_add(COUNT_BEYOND))
         .load(POLICY)
         .map_err(|source| KernelError::object("policy", source))?;
-    sys::fill(tables(&object)?, new.tables, layout.lines)
-        .map_err(|error| KernelError::io("fill the tables", &error))?;
     let skb: &mut CgroupSkb = program(&mut object, "policy_skb")?;
     skb.load().map_err(|source| KernelError::program("policy_skb", source))?;
     let tc: &mut SchedClassifier = program(&mut object, "policy_tc")?;
     tc.load().map_err(|source| KernelError::program("policy_tc", source))?;
-    // Not before: of a frozen map the verifier wants to know what stands at a constant place, and gives up (ENOTSUPP)
-    // where the map has more than one element.
-    sys::freeze(tables(&object)?).map_err(|error| KernelError::io("freeze the tables", &error))?;
     Ok(object)
 }
 
-fn tables(object: &Ebpf) -> Result<BorrowedFd<'_>, KernelError> {
-    match object.map("tables") {
-        Some(Map::Array(data)) => Ok(data.fd().as_fd()),
-        _ => Err(missing("tables")),
-    }
+/// Makes the map of the tables, whose one element is as long as they are: no loader of objects can say that. Frozen before
+/// programs are verified, so that the verifier even knows what stands at places that it knows.
+fn pin_tables(tables: &[u8], path: &Path) -> Result<(), KernelError> {
+    let map = sys::frozen_array("tables", tables).map_err(|error| match error.raw_os_error() {
+        Some(libc::E2BIG | libc::ENOMEM) => {
+            KernelError::Tables { why: format!("the kernel takes no table of {} bytes", tables.len()) }
+        }
+        _ => KernelError::io("make and fill the map of the tables", &error),
+    })?;
+    let map = MapData::from_fd(map).map_err(|source| KernelError::map("tables", source))?;
+    map.pin(path).map_err(|source| KernelError::pin(path, source))
 }
 
 fn pin(mut object: Ebpf, folder: &Path) -> Result<(), KernelError> {
-    for (map, name) in
-        [("tables", "tables"), ("endpoints", "endpoints"), ("counters", "counters"), (".rodata", "layout")]
-    {
+    for (map, name) in [("endpoints", "endpoints"), ("counters", "counters"), (".rodata", "layout")] {
         let path = folder.join(name);
         let map = object.map(map).ok_or_else(|| missing(map))?;
         map.pin(&path).map_err(|source| KernelError::pin(&path, source))?;

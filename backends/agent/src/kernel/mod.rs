@@ -228,6 +228,7 @@ impl Kernel {
     /// # Errors
     /// What the file system refuses; the rest goes at the next try.
     pub fn unload(self) -> Result<(), KernelError> {
+        attach::detach_links(&self.pins)?;
         self.pins.remove_links()?;
         self.pins.remove_all()
     }

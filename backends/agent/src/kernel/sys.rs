@@ -8,16 +8,21 @@ use super::KernelError;
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of_val;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
+const BPF_MAP_CREATE: libc::c_long = 0;
+const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_MAP_FREEZE: libc::c_long = 22;
-const BPF_MAP_UPDATE_BATCH: libc::c_long = 26;
 const BPF_LINK_UPDATE: libc::c_long = 29;
+const BPF_LINK_DETACH: libc::c_long = 34;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
+const BPF_F_RDONLY_PROG: u32 = 1 << 7;
+const BPF_F_MMAPABLE: u32 = 1 << 10;
 const MEMBARRIER_CMD_GLOBAL: libc::c_long = 1;
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 const CGROUP_V1_MAGIC: i64 = 0x0027_e0eb;
@@ -39,27 +44,40 @@ pub(super) struct LinkInfo {
     rest: [u32; 9],
 }
 
-/// Writes every element of an array map, all in one call.
-///
-/// Not through a mapping: the kernel allows no writable one of a map that programs may only read.
-pub(super) fn fill(map: BorrowedFd<'_>, values: &[u8], count: u32) -> io::Result<()> {
-    let keys: Vec<u32> = (0..count).collect();
-    // {u64 in, u64 out, u64 keys, u64 values, u32 count, u32 fd, u64 element flags, u64 flags}
-    let descriptor = pair(count, map.as_raw_fd() as u32);
-    let mut attributes = [0, 0, keys.as_ptr() as u64, values.as_ptr() as u64, descriptor, 0, 0];
-    bpf(BPF_MAP_UPDATE_BATCH, &mut attributes).map(|_| ())
-}
-
-/// Freezes a map, so that nobody writes it again.
-pub(super) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attributes = [map.as_raw_fd() as u32];
-    bpf(BPF_MAP_FREEZE, &mut attributes).map(|_| ())
+/// Makes an array of one element with these bytes, which programs may only read, and freezes it, so that nobody writes it
+/// again.
+pub(super) fn frozen_array(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let size = u32::try_from(bytes.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;
+    let mut words = [0; 11];
+    // {type, key size, value size, elements, flags, inner map, NUMA node, name}
+    let head = [BPF_MAP_TYPE_ARRAY, 4, size, 1, BPF_F_RDONLY_PROG | BPF_F_MMAPABLE];
+    words.iter_mut().zip(head).for_each(|(word, value)| *word = value);
+    for (word, part) in words.iter_mut().skip(7).zip(name.as_bytes().chunks(4).take(3)) {
+        let mut letters = [0; 4];
+        letters.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+        *word = u32::from_ne_bytes(letters);
+    }
+    let descriptor = bpf(BPF_MAP_CREATE, &mut words)?;
+    // SAFETY: the call made this descriptor, and nobody else has it.
+    let map = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    let key = 0u32;
+    // {u32 fd, u32 padding, u64 key, u64 value, u64 flags}
+    let mut attributes = [pair(descriptor as u32, 0), (&raw const key) as u64, bytes.as_ptr() as u64, 0];
+    bpf(BPF_MAP_UPDATE_ELEM, &mut attributes)?;
+    freeze(map.as_fd())?;
+    Ok(map)
 }
 
 /// Two numbers that stand side by side in the kernel's structure.
 fn pair(first: u32, second: u32) -> u64 {
     let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
     u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Freezes a map, so that nobody writes it again.
+fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = [map.as_raw_fd() as u32];
+    bpf(BPF_MAP_FREEZE, &mut attributes).map(|_| ())
 }
 
 /// A copy of an array map's memory.
@@ -95,6 +113,12 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
 pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attributes = [link.as_raw_fd() as u32, program.as_raw_fd() as u32, 0, 0];
     bpf(BPF_LINK_UPDATE, &mut attributes).map(|_| ())
+}
+
+/// Ends a link now; without it, the kernel does so some time after its last pin and descriptor are gone.
+pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = [link.as_raw_fd() as u32];
+    bpf(BPF_LINK_DETACH, &mut attributes).map(|_| ())
 }
 
 /// What a link is.

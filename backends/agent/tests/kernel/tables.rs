@@ -65,7 +65,13 @@ impl Model {
 
     /// The tables, with the forms of trees drawn from `rng`.
     pub(crate) fn tables(&self, rng: &mut Rng) -> Vec<u8> {
-        let mut bytes = Bytes { bytes: vec![0; LAYOUT_LINES as usize * LINE], wide: self.wide };
+        self.tables_with(Forms::Drawn, rng)
+    }
+
+    /// The tables, with forms as an emitter would take them or at random.
+    pub(crate) fn tables_with(&self, forms: Forms, rng: &mut Rng) -> Vec<u8> {
+        let bytes = vec![0; LAYOUT_LINES as usize * LINE];
+        let mut bytes = Bytes { bytes, wide: self.wide, forms, partial: [0; 2] };
         let rows = self.decisions.len() as u32;
         let classes = self.decisions[0].len() as u32;
         let mut layout = Layout {
@@ -123,9 +129,21 @@ impl Model {
     }
 }
 
+/// Which of the forms that fit a node takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forms {
+    /// Any.
+    Drawn,
+    /// The smallest.
+    Smallest,
+}
+
 struct Bytes {
     bytes: Vec<u8>,
     wide: bool,
+    forms: Forms,
+    /// Where the next chunk of four, and of eight, may go; a multiple of a line when the last one is full.
+    partial: [usize; 2],
 }
 
 /// Ranges within the cover of a node: keys of 64 bits.
@@ -234,6 +252,9 @@ impl Bytes {
 
     /// The entry of the node that covers the keys with `used` bits like those of `base`.
     fn node(&mut self, rng: &mut Rng, cover: &Cover, base: u64, used: u32, v4: bool) -> Entry {
+        if self.forms == Forms::Smallest {
+            return self.smallest(rng, cover, base, used, v4);
+        }
         let most_used = if v4 { 32 } else { 64 };
         let few = if self.wide { 5 } else { 6 };
         let mut forms = Vec::new();
@@ -262,6 +283,17 @@ impl Bytes {
         }
     }
 
+    fn smallest(&mut self, rng: &mut Rng, cover: &Cover, base: u64, used: u32, v4: bool) -> Entry {
+        let few = if self.wide { 5 } else { 6 };
+        match cover.len() {
+            1 => Entry::new(Kind::Leaf(cover[0].1)),
+            count if v4 && !self.wide && (16..32).contains(&used) && count <= 16 => self.chunk(cover),
+            count if count <= few => self.line(cover),
+            _ if used == 0 => self.block(rng, cover, base, used, 16, v4),
+            _ => self.block(rng, cover, base, used, 8, v4),
+        }
+    }
+
     fn block(&mut self, rng: &mut Rng, cover: &Cover, base: u64, used: u32, bits: u32, v4: bool) -> Entry {
         let shift = 64 - used - bits;
         let entries: Vec<u32> = (0..1u64 << bits)
@@ -273,7 +305,7 @@ impl Bytes {
                 let mut inside: Cover = cover[from..to].to_vec();
                 inside[0].0 = first;
                 // Most of a root is one value; drawing a form for each would take long and fill much.
-                if inside.len() == 1 && (bits == 16 || rng.between(0, 40) != 0) {
+                if inside.len() == 1 && (bits == 16 || self.forms == Forms::Smallest || rng.between(0, 40) != 0) {
                     return Entry::new(Kind::Leaf(inside[0].1)).0;
                 }
                 self.node(rng, &inside, first, used + bits, v4).0
@@ -291,7 +323,7 @@ impl Bytes {
         } else {
             16
         };
-        let at = self.room(places * 4, places * 4);
+        let at = self.chunk_room(places);
         for place in 0..places {
             let (start, value) = cover[place.min(cover.len() - 1)];
             self.put(at + place * 4, &(((start >> 32) as u32) << 16 | value).to_le_bytes());
@@ -302,6 +334,21 @@ impl Bytes {
             8 => Kind::Chunk8(at),
             _ => Kind::Chunk16(at),
         })
+    }
+
+    /// Room for so many words, beside others of their size in one line.
+    fn chunk_room(&mut self, places: usize) -> usize {
+        let which = match places {
+            4 => 0,
+            8 => 1,
+            _ => return self.room(LINE, LINE),
+        };
+        if self.partial[which].is_multiple_of(LINE) {
+            self.partial[which] = self.room(LINE, LINE);
+        }
+        let at = self.partial[which];
+        self.partial[which] += places * 4;
+        at
     }
 
     fn line(&mut self, cover: &Cover) -> Entry {
