@@ -17,7 +17,10 @@ pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Fa
     let mut different = Vec::new();
     for (place, vector) in snapshot.meta.vectors.iter().enumerate() {
         let passes = snapshot.tables.word(vector.outcome) & outcome::VERDICT == outcome::PASS;
-        let expected = Answer { passes, found: Found::Outcome(vector.outcome) };
+        let expected = match is_header(vector) {
+            true => Answer { passes: false, found: Found::Malformed },
+            false => Answer { passes, found: Found::Outcome(vector.outcome) },
+        };
         for hook in Hook::BOTH {
             let found = answer(generation, hook, vector)?;
             if found != expected {
@@ -32,6 +35,12 @@ pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Fa
     let message = format!("the kernel program decides {} of the test vectors otherwise: {shown}", different.len());
     Err(Failure::found(message)
         .help("nothing was changed; compile the policy again with the `egressc` of this version"))
+}
+
+/// Whether the protocol is an extension header of IPv6 (hop-by-hop options, routing, fragment, destination options): the
+/// tables say something of every number, but no sound packet has one of these as its protocol, and the program denies it.
+fn is_header(vector: &Vector) -> bool {
+    vector.destination.is_ipv6() && !vector.fragment && [0, 43, 44, 60].contains(&vector.protocol)
 }
 
 fn answer(generation: &Generation, hook: Hook, vector: &Vector) -> Result<Answer, KernelError> {
