@@ -26,7 +26,7 @@ fn snapshots_mean_what_their_programs_mean() {
         let known = (!case.is_multiple_of(3)).then_some(&inventory);
         let at = format!("seed {seed} case {case}");
         let snapshot = snapshot(&program, known, &Options { generation: case, ..Options::default() });
-        assert!(snapshot.meta.vectors.len() >= 256, "{at}: {} vectors", snapshot.meta.vectors.len());
+        check_vectors(&snapshot, &at);
         check_flows(&mut rng, &program, known, &snapshot, &at, &mut seen);
         check_fragments(&mut rng, &program, known, &snapshot, &at, &mut seen);
         check_unknown(&mut rng, &program, &snapshot, &at);
@@ -38,6 +38,15 @@ fn snapshots_mean_what_their_programs_mean() {
             assert!(seen.get(kind).is_some_and(|&count| count > 50), "too few flows of kind {kind}: {seen:?}");
         }
     }
+}
+
+/// There are enough vectors, and they reach every row and every class of destinations.
+fn check_vectors(snapshot: &Snapshot, at: &str) {
+    let (vectors, layout) = (&snapshot.meta.vectors, snapshot.tables.layout());
+    assert!(vectors.len() >= 256, "{at}: {} vectors", vectors.len());
+    let rows: BTreeSet<u32> = vectors.iter().map(|vector| vector.row).collect();
+    let classes: BTreeSet<u32> = vectors.iter().map(|vector| snapshot.tables.destination(vector.destination)).collect();
+    assert_eq!((rows.len(), classes.len()), (layout.row_count as usize, layout.class_count as usize), "{at}");
 }
 
 fn sources(inventory: Option<&Inventory>) -> Sources<'_> {
@@ -67,6 +76,9 @@ fn check_flows(
         let decision = eval(program, &flow);
         let found = outcome(snapshot, &flow, false);
         assert_same(program, found, snapshot, &decision, &format!("{at}: {flow}"));
+        let is_tried =
+            snapshot.meta.vectors.iter().any(|vector| snapshot.meta.outcomes[vector.outcome as usize] == *found);
+        assert!(is_tried, "{at}: no vector has the outcome of {flow}: {found:?}");
         *seen.entry(format!("{:?}", found.verdict)).or_default() += 1;
         *seen.entry("audit".to_owned()).or_default() += u64::from(found.audit.is_some());
         *seen.entry("log".to_owned()).or_default() += u64::from(found.log);
@@ -136,9 +148,9 @@ fn check_unknown(rng: &mut Rng, program: &Program, snapshot: &Snapshot, at: &str
         let expected = if program.cluster.contains(to) { meta::Verdict::Inside } else { meta::Verdict::Unknown };
         assert_eq!(snapshot.meta.outcomes[id as usize].verdict, expected, "{at}: {flow}");
     }
-    if let Some(address) = program.cluster.pods.first() {
-        if !snapshot.meta.pods.iter().any(|pod| pod.address == address) {
-            assert_eq!(snapshot.tables.source(address), stranger, "{at}: {address}");
-        }
+    let first = program.cluster.pods.first();
+    let free = first.filter(|address| snapshot.meta.pods.iter().all(|pod| pod.address != *address));
+    if let Some(address) = free {
+        assert_eq!(snapshot.tables.source(address), stranger, "{at}: {address}");
     }
 }

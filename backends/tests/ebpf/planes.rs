@@ -33,7 +33,7 @@ fn pieces_and_replay_say_what_the_meaning_says() {
             for _ in 0..8 {
                 let mut flow = biased_flow(&mut rng, &program, Sources::Anyone);
                 flow.workload = sender.workload.clone();
-                if let Some(address) = sender.addresses.ranges().nth(rng.below(3) as usize) {
+                if let Some(address) = sender.addresses.ranges().nth(rng.below(3)) {
                     flow.workload = Workload::Address(if rng.chance(50) { address.0 } else { address.1 });
                     addresses += 1;
                 }

@@ -175,7 +175,7 @@ fn every(set: &AddressSet, step: usize) -> AddressSet {
 fn more_classes_than_sixteen_bits_are_wide() {
     // Each address is covered by a rule of its own, in both families and below /64 too.
     let v4 = (0..66_000_u128).map(|number| from_bits(false, 0x0a00_0000 + number * 3));
-    let v6 = (0..500_u128).map(|number| from_bits(true, 0xfd00 << 112 | number << 66 | number * 7));
+    let v6 = (0..500_u128).map(|number| from_bits(true, 0xfd00 << 112 | number << 66 | (number * 7)));
     let sets: Vec<AddressSet> =
         v4.chain(v6).map(|address| AddressSet::from_prefixes([Prefix::host(address)])).collect();
     let program = program(sets.iter().cloned());

@@ -69,7 +69,8 @@ impl Destinations {
         let rules: Vec<&[RuleId]> = rules_of.values().map(Vec::as_slice).collect();
         let swept = Swept::new(&sets, &program.cluster.inside, cells)?;
         let unknown = profiles.constant(Outcome::plain(Verdict::Unknown));
-        let inside = profiles.constant(Outcome::plain(Verdict::Inside));
+        let has_inside = !program.cluster.inside.is_empty();
+        let inside = has_inside.then(|| profiles.constant(Outcome::plain(Verdict::Inside)));
         let mut columns = Columns::new(sources, profiles, unknown, cells);
         let mut known: Interner<Column> = Interner::default();
         let mut numbers = Vec::with_capacity(swept.keys.len());
@@ -78,12 +79,12 @@ impl Destinations {
             let covering: Vec<RuleId> = covering.copied().collect();
             numbers.push(known.number(columns.column(program, &covering)?));
         }
-        let inside = known.number(Column { own: Vec::new(), bases: [inside; BASES] });
+        let inside = inside.map(|inside| known.number(Column { own: Vec::new(), bases: [inside; BASES] }));
         let rows: Vec<usize> = columns.rows.iter().map(|row| base_of(row.governance)).collect();
         let (order, matrix, row_of) = arranged(&known, &rows);
         let class = |number: u32| order.get(number as usize).copied().unwrap_or_default();
         let of_key = |key: Key| class(numbers.get(key.index()).copied().unwrap_or_default());
-        let lines = [false, true].map(|v6| swept.line(v6, of_key, class(inside)));
+        let lines = [false, true].map(|v6| swept.line(v6, of_key, inside.map(class).unwrap_or_default()));
         Ok(Self { lines, matrix, row_of })
     }
 }

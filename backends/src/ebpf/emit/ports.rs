@@ -97,7 +97,11 @@ impl Ports {
             if let Some(examples) = self.examples.get_mut(class as usize) {
                 let ends = [(protocol, first), (protocol, last)];
                 let ends = ends.get(..if numbered { 2 } else { 1 }).unwrap_or_default();
-                examples.extend(ends.iter().take(EXAMPLES.saturating_sub(examples.len())));
+                let of_protocol = examples.iter().filter(|(known, _)| *known == protocol).count();
+                // Some of each protocol with numbers, because not all of them exist in both families.
+                if of_protocol == 0 && numbered || examples.len() < EXAMPLES {
+                    examples.extend(ends);
+                }
             }
         }
         let pages: Page = numbers.chunks(256).map(|page| self.pages.number(page.to_vec()) as u16).collect();

@@ -5,6 +5,7 @@
 
 use super::destinations::Destinations;
 use super::intern::place;
+use super::matrix::Row;
 use super::outcomes::{Outcome, Outcomes};
 use super::ports::{NUMBERED, Ports};
 use super::profiles::Profiles;
@@ -26,6 +27,8 @@ const FRAGMENTS: usize = 64;
 const PARTS: usize = 256;
 /// So many sources are tried for a class.
 const TRIES: usize = 4;
+/// So many of the rows with one base are looked at.
+const ROWS: usize = 128;
 /// So many addresses of each family are kept for each class.
 const EXAMPLES: usize = 2;
 
@@ -62,13 +65,20 @@ pub(super) fn vectors(choice: &Choice<'_, '_>) -> Vectors {
     search.finish()
 }
 
-/// Where a profile is met: row and class.
-type Located = Vec<Option<(u32, u32)>>;
+/// Where a profile is met in each family: row and class, such that the row sends in the family and the class has
+/// addresses of it.
+type Located = Vec<[Option<(u32, u32)>; 2]>;
+
+/// A row of the tables: one of the sources' rows that it stands for, and who sends in each family.
+struct Known<'a> {
+    spoken: &'a Spoken,
+    workloads: [Option<&'a Workload>; 2],
+}
 
 struct Search<'a, 'p> {
     of: &'a Choice<'a, 'p>,
-    /// One of the sources' rows for each row of the tables.
-    spoken: BTreeMap<u32, (u32, &'a Spoken)>,
+    /// What is known of each row of the tables but the last, which is that of those who are unknown.
+    known: BTreeMap<u32, Known<'a>>,
     speaking: FxHashMap<(u32, bool), (Flow, Speaking<'p>)>,
     /// First and last addresses of some runs of each class, by family.
     examples: Vec<[Vec<u128>; 2]>,
@@ -83,10 +93,12 @@ struct Search<'a, 'p> {
 
 impl<'a, 'p> Search<'a, 'p> {
     fn new(of: &'a Choice<'a, 'p>) -> Self {
-        let mut spoken = BTreeMap::new();
+        let mut known: BTreeMap<u32, Known<'a>> = BTreeMap::new();
         let rows = of.sources.rows.values().zip(0..);
-        for ((row, source), number) in rows.zip(&of.destinations.row_of) {
-            spoken.entry(*number).or_insert((source, row));
+        for ((spoken, source), number) in rows.zip(&of.destinations.row_of) {
+            let row = known.entry(*number).or_insert(Known { spoken, workloads: [None; 2] });
+            let workloads = of.sources.witnesses.get(&source).into_iter().flatten();
+            row.workloads.iter_mut().zip(workloads).for_each(|(known, one)| *known = known.or(one.as_ref()));
         }
         let mut examples = vec![[Vec::new(), Vec::new()]; of.destinations.matrix.columns];
         for (line, v6) in of.destinations.lines.iter().zip([false, true]) {
@@ -100,7 +112,7 @@ impl<'a, 'p> Search<'a, 'p> {
         }
         Self {
             of,
-            spoken,
+            known,
             speaking: FxHashMap::default(),
             examples,
             found: BTreeMap::new(),
@@ -113,27 +125,45 @@ impl<'a, 'p> Search<'a, 'p> {
         }
     }
 
-    /// One place for each profile that is met anywhere.
+    /// Whether a row sends to addresses of a class in a family.
+    fn sends(&self, row: u32, class: u32, v6: bool) -> bool {
+        let [four, six] = self
+            .examples
+            .get(class as usize)
+            .map_or([false; 2], |known| known.each_ref().map(|known| !known.is_empty()));
+        let [from_four, from_six] =
+            self.known.get(&row).map_or([true; 2], |row| row.workloads.each_ref().map(Option::is_some));
+        if v6 { six && from_six } else { four && from_four }
+    }
+
+    /// One place of each family for each profile that is met there.
     fn located(&self) -> Located {
         let matrix = &self.of.destinations.matrix;
-        let mut located: Located = vec![None; self.of.profiles.rows.len()];
+        let mut located: Located = vec![[None; 2]; self.of.profiles.rows.len()];
         let mut put = |profile: u32, row: u32, class: u32| {
-            if let Some(place) = located.get_mut(profile as usize) {
-                place.get_or_insert((row, class));
+            let mut is_known = true;
+            for (place, v6) in located.get_mut(profile as usize).into_iter().flatten().zip([false, true]) {
+                if place.is_none() && self.sends(row, class, v6) {
+                    *place = Some((row, class));
+                }
+                is_known &= place.is_some();
             }
+            is_known
         };
         for (row, number) in matrix.rows.iter().zip(0..) {
-            row.own.iter().for_each(|span| put(span.value, number, span.first));
+            for span in &row.own {
+                put(span.value, number, span.first);
+            }
         }
         for (base, number) in matrix.bases.iter().zip(0..) {
-            let has_base = |at: &usize| matrix.rows.get(*at).is_some_and(|row| row.base == number);
-            let first = (0..matrix.rows.len()).find(has_base);
-            let last = (0..matrix.rows.len()).rev().find(has_base);
-            for at in [first, last].into_iter().flatten() {
-                let Some(row) = matrix.rows.get(at) else { continue };
-                for (profile, class) in base.iter().zip(0..) {
-                    if row.own_at(class).is_none() {
-                        put(*profile, place(at), class);
+            let rows = matrix.rows.iter().zip(0..).filter(|(row, _)| row.base == number);
+            let rows: Vec<(&Row, u32)> = rows.collect();
+            let step = rows.len().div_ceil(ROWS).max(1);
+            for (profile, class) in base.iter().zip(0..) {
+                for (row, number) in rows.iter().step_by(step) {
+                    // Most profiles of a base are met in the first row that has it.
+                    if row.own_at(class).is_none() && put(*profile, *number, class) {
+                        break;
                     }
                 }
             }
@@ -143,23 +173,26 @@ impl<'a, 'p> Search<'a, 'p> {
 
     fn outcomes(&mut self, located: &Located) {
         for (row, found) in self.of.profiles.rows.values().zip(located) {
-            let Some((source, class)) = *found else { continue };
-            for span in &row.own {
-                if !self.reached_outcomes.contains(&span.value) && span.first < self.of.ports.plain {
-                    self.reach(source, class, Some(span.first));
-                }
-            }
             let free = row.free_from(0);
-            if !self.reached_outcomes.contains(&row.base) && free < self.of.ports.plain {
-                self.reach(source, class, Some(free));
+            let own = row.own.iter().map(|span| (span.first, span.value));
+            for (ports, outcome) in own.chain([(free, row.base)]).filter(|(ports, _)| *ports < self.of.ports.plain) {
+                for (place, v6) in found.iter().zip([false, true]) {
+                    if let Some((source, class)) = *place
+                        && !self.reached_outcomes.contains(&outcome)
+                    {
+                        self.reach(source, class, Some(ports), v6);
+                    }
+                }
             }
         }
     }
 
     fn classes(&mut self, located: &Located) {
-        for (source, class) in located.iter().flatten() {
-            if !self.reached_classes.contains(class) {
-                self.reach(*source, *class, None);
+        for (place, v6) in located.iter().flat_map(|found| found.iter().zip([false, true])) {
+            if let Some((source, class)) = *place
+                && !self.reached_classes.contains(&class)
+            {
+                self.reach(source, class, None, v6);
             }
         }
         let rows = place(self.of.destinations.matrix.rows.len());
@@ -168,11 +201,11 @@ impl<'a, 'p> Search<'a, 'p> {
             for _ in 0..TRIES {
                 if !self.reached_classes.contains(&class) {
                     let source = place(self.next()) % rows.max(1);
-                    self.reach(source, class, None);
+                    self.reach_any(source, class);
                 }
             }
             if !self.reached_classes.contains(&class) {
-                self.reach(rows.saturating_sub(1), class, None);
+                self.reach_any(rows.saturating_sub(1), class);
             }
         }
     }
@@ -182,13 +215,13 @@ impl<'a, 'p> Search<'a, 'p> {
             let own = self.of.destinations.matrix.rows.get(number as usize).map_or(&[][..], |row| row.own.as_slice());
             let classes = [own.first(), own.last()].into_iter().flatten().map(|span| span.first);
             for class in classes.collect::<Vec<_>>() {
-                self.reach(number, class, None);
+                self.reach_any(number, class);
             }
             // A row of addresses of one family sends to classes of that family only.
             for _ in 0..TRIES * TRIES {
                 if !self.reached_rows.contains(&number) {
                     let class = self.next() % self.examples.len().max(1);
-                    self.reach(number, place(class), None);
+                    self.reach_any(number, place(class));
                 }
             }
         }
@@ -211,7 +244,7 @@ impl<'a, 'p> Search<'a, 'p> {
 
     fn fragments(&mut self, located: &Located) {
         let with_ports = self.of.profiles.rows.values().zip(located).filter(|(row, _)| !row.own.is_empty());
-        let places: Vec<(u32, u32)> = with_ports.filter_map(|(_, place)| *place).collect();
+        let places: Vec<(u32, u32)> = with_ports.flat_map(|(_, found)| found.iter().flatten().copied()).collect();
         let step = places.len().div_ceil(FRAGMENTS / NUMBERED.len()).max(1);
         for &(row, class) in places.iter().step_by(step) {
             for protocol in NUMBERED {
@@ -253,15 +286,23 @@ impl<'a, 'p> Search<'a, 'p> {
         known.get(turn / 2 % known.len().max(1)).map(|bits| from_bits(is_v6, *bits))
     }
 
+    /// Adds a flow from a row to a class in some family.
+    fn reach_any(&mut self, row: u32, class: u32) {
+        let turn = self.next().is_multiple_of(2);
+        let families = [turn, !turn].into_iter().find(|v6| self.sends(row, class, *v6));
+        if let Some(v6) = families {
+            self.reach(row, class, None, v6);
+        }
+    }
+
     /// Adds a flow from a row to a class, on a port of a class if one is given.
-    fn reach(&mut self, row: u32, class: u32, ports: Option<u32>) {
-        // Not every address sends or is sent to in both families, and not every port exists in both.
-        for _ in 0..2 {
-            let Some(address) = self.example(class) else { return };
-            if self.ask_on(row, address, ports) {
-                self.reached_classes.insert(class);
-                return;
-            }
+    fn reach(&mut self, row: u32, class: u32, ports: Option<u32>, v6: bool) {
+        let Some([four, six]) = self.examples.get(class as usize) else { return };
+        let known = if v6 { six } else { four };
+        let at = self.turn % known.len().max(1);
+        let Some(bits) = known.get(at).copied() else { return };
+        if self.ask_on(row, from_bits(v6, bits), ports) {
+            self.reached_classes.insert(class);
         }
     }
 
@@ -328,22 +369,22 @@ impl<'a, 'p> Search<'a, 'p> {
     }
 
     fn rules(&self, row: u32) -> Vec<RuleId> {
-        let blocks = self.spoken.get(&row).map_or(&[][..], |(_, spoken)| spoken.blocks.as_slice());
+        let blocks = self.known.get(&row).map_or(&[][..], |row| row.spoken.blocks.as_slice());
         blocks.iter().flat_map(|block| &self.of.program.blocks.at(*block).rules).copied().collect()
     }
 
     /// What the meaning says; nothing where the row has nobody who sends in the family, or enough was asked.
     fn decided(&mut self, row: u32, address: IpAddr, port: Port) -> Option<Outcome> {
-        let Some((source, spoken)) = self.spoken.get(&row) else {
+        let Some(known) = self.known.get(&row) else {
             let inside = self.of.program.cluster.contains(address);
             return Some(Outcome::plain(if inside { Verdict::Inside } else { Verdict::Unknown }));
         };
-        let rules: usize = spoken.blocks.iter().map(|block| self.of.program.blocks.at(*block).rules.len()).sum();
+        let rules: usize = known.spoken.blocks.iter().map(|block| self.of.program.blocks.at(*block).rules.len()).sum();
         self.left = self.left.checked_sub(rules + 1)?;
         let key = (row, address.is_ipv6());
         if !self.speaking.contains_key(&key) {
-            let [v4, v6] = self.of.sources.witnesses.get(source)?;
-            let workload = if address.is_ipv6() { v6 } else { v4 }.clone()?;
+            let [v4, v6] = known.workloads;
+            let workload = if address.is_ipv6() { v6 } else { v4 }.cloned()?;
             let speaking = Speaking::about(self.of.program, &workload);
             let flow = Flow { workload, destination: Destination::unnamed(address), port };
             self.speaking.insert(key, (flow, speaking));
