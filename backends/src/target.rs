@@ -12,6 +12,8 @@ pub struct Artifact {
     pub file_name: &'static str,
     /// The whole content; a function of the program and the options alone.
     pub bytes: Vec<u8>,
+    /// What it takes where it is enforced, in a few words, such as `4864 bytes in the kernel`.
+    pub size: Option<String>,
     /// What the user should know, sorted and without doubles.
     pub notices: Vec<Notice>,
 }

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const SOURCE_LIMIT: u64 = 64 << 20;
 /// The most bytes that a list may have.
 pub(crate) const LIST_LIMIT: u64 = 256 << 20;
+/// The most bytes that a snapshot may have.
+pub(crate) const SNAPSHOT_LIMIT: u64 = 1 << 30;
 /// The most bytes that an inventory may have.
 pub(crate) const INVENTORY_LIMIT: u64 = 1 << 30;
 

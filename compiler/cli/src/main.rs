@@ -23,6 +23,7 @@ mod progress;
 mod prove;
 mod render;
 mod rules;
+mod snapshot;
 mod terminal;
 mod unit;
 mod verify;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         arguments::Verb::Compile(compile) => compile::run(&compile, colour),
         arguments::Verb::Verify(verify) => verify::run(&verify, colour),
         arguments::Verb::Diff(diff) => diff::run(&diff, colour),
+        arguments::Verb::Snapshot(snapshot) => snapshot::run(&snapshot),
         arguments::Verb::Fmt(fmt) => fmt::run(&fmt, colour),
         arguments::Verb::Completions(completions) => completions::run(&completions),
         arguments::Verb::Man(man) => man::run(&man),

@@ -15,7 +15,7 @@ use std::path::Path;
 use support::{AS_OF, Folder, fenced, repository};
 
 /// Codes whose finding no small policy can cause, and why.
-const WITHOUT_EXAMPLE: [(&str, &str); 22] = [
+const WITHOUT_EXAMPLE: [(&str, &str); 24] = [
     ("egress::artifact::foreign", "tables of a kernel"),
     ("egress::artifact::narrower", "an artifact, not the policy"),
     ("egress::artifact::rerouted", "an artifact, not the policy"),
@@ -33,10 +33,12 @@ const WITHOUT_EXAMPLE: [(&str, &str); 22] = [
     ("egress::syntax::unfaithful", "a defect of egressc"),
     ("egress::target::address", "an inventory of two moments"),
     ("egress::target::capacity", "thousands of prefixes"),
+    ("egress::target::form", "tens of thousands of rules"),
     ("egress::target::name", "a name of 250 letters"),
     ("egress::target::nft-check", "a defect of egressc, or a kernel that lacks something"),
     ("egress::target::option", "the command line, not the policy"),
     ("egress::target::protocol", "the language names no such protocol alone"),
+    ("egress::target::vectors", "tens of thousands of rules"),
     ("egress::target::workload-set", "hundreds of exceptions"),
 ];
 

@@ -9,7 +9,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use support::{AS_OF, repository, run_in};
 
-const TARGETS: [&str; 2] = ["nftables", "cilium"];
+const TARGETS: [&str; 3] = ["nftables", "cilium", "ebpf"];
 
 #[test]
 fn every_case_is_compiled_as_meant_or_refused() {

@@ -67,7 +67,7 @@ pub fn emit(program: &Program, options: &Options) -> Result<Artifact, Vec<EmitEr
     notices.extend(capacity);
     notices.sort();
     notices.dedup();
-    Ok(Artifact { file_name: "egress.cilium.yaml", bytes, notices })
+    Ok(Artifact { file_name: "egress.cilium.yaml", size: None, bytes, notices })
 }
 
 /// What is at hand while a program is written.

@@ -106,8 +106,7 @@ pub(super) fn ambiguous_pods(sources: &Sources<'_>) -> Vec<EmitError> {
 
 /// What the user should know.
 pub(super) fn notices(program: &Program, inventory: Option<&Inventory>, built: &Built) -> Vec<Notice> {
-    let mut notices = vec![size(built)];
-    notices.extend(form(built));
+    let mut notices = form(built);
     notices.extend(on_the_host(program, inventory));
     notices
 }
@@ -116,11 +115,12 @@ fn note(origin: Option<OriginId>, code: &'static str, message: String, help: Opt
     Notice { level: Level::Note, code, origin, message, help: help.map(str::to_owned) }
 }
 
-fn size(built: &Built) -> Notice {
+/// What the tables take in the kernel.
+pub(super) fn size(built: &Built) -> String {
     let (sizes, layout) = (built.sizes, built.layout);
-    let message = format!(
-        "the tables take {} in the kernel: addresses {}, ports {}, decisions {}, actions {}, outcomes {}; {} kinds of \
-         sources, {} of destinations, {} of ports",
+    format!(
+        "{} in the kernel (addresses {}, ports {}, decisions {}, actions {}, outcomes {}) for {} kinds of sources, {} of \
+         destinations, {} of ports",
         bytes(built.bytes.len()),
         bytes(sizes.trees),
         bytes(sizes.ports),
@@ -130,8 +130,7 @@ fn size(built: &Built) -> Notice {
         layout.row_count,
         layout.class_count,
         layout.port_class_count,
-    );
-    note(None, "egress::target::size", message, None)
+    )
 }
 
 /// What is not in its fastest form.

@@ -52,7 +52,7 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
     notices.extend(check::untested(missed));
     notices.sort();
     let bytes = file::write(&meta, &built.bytes, None).map_err(|error| vec![defect(&error.to_string())])?;
-    Ok(Artifact { file_name: "egress.egb", bytes, notices })
+    Ok(Artifact { file_name: "egress.egb", size: Some(check::size(&built)), bytes, notices })
 }
 
 /// Tables and meta part, and what no test vector reaches.

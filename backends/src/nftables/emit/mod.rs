@@ -41,6 +41,7 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
     let plan = plan::plan(program, &sources);
     Ok(Artifact {
         file_name: "egress.nft",
+        size: None,
         bytes: text::text(program, &plan, options, &hooks).into_bytes(),
         notices: check::notices(program, inventory, &hooks),
     })

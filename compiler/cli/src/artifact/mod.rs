@@ -8,7 +8,7 @@ mod told;
 pub(crate) use told::{Role, Telling};
 
 use crate::prove;
-use egress_backends::{cilium, nftables};
+use egress_backends::{cilium, ebpf, nftables};
 use egress_compiler::Diagnostic;
 use egress_ir::{Inventory, Plane, Program, Sender, Unclear};
 use egress_verifier::{Comparison, Prover, against_source};
@@ -79,6 +79,14 @@ impl Source<'_> {
     pub(crate) fn hold_cilium(&self, bytes: &[u8], prover: &mut Prover) -> Held {
         match cilium::decode(bytes) {
             Ok(model) => self.hold_plane(cilium::plane::plane(&model, self.program, self.inventory), prover),
+            Err(error) => Held::Unreadable(error.to_string()),
+        }
+    }
+
+    /// Holds a snapshot against the source.
+    pub(crate) fn hold_ebpf(&self, bytes: &[u8], prover: &mut Prover) -> Held {
+        match ebpf::decode(bytes) {
+            Ok(decoded) => self.hold_plane(ebpf::plane(&decoded, self.program, self.inventory), prover),
             Err(error) => Held::Unreadable(error.to_string()),
         }
     }

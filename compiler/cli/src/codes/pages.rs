@@ -78,6 +78,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("egress::target::cluster", include_str!("../../../../docs/codes/egress-target-cluster.md")),
     ("egress::target::coverage", include_str!("../../../../docs/codes/egress-target-coverage.md")),
     ("egress::target::dns", include_str!("../../../../docs/codes/egress-target-dns.md")),
+    ("egress::target::form", include_str!("../../../../docs/codes/egress-target-form.md")),
     ("egress::target::gateway", include_str!("../../../../docs/codes/egress-target-gateway.md")),
     ("egress::target::hook", include_str!("../../../../docs/codes/egress-target-hook.md")),
     ("egress::target::host", include_str!("../../../../docs/codes/egress-target-host.md")),
@@ -94,6 +95,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("egress::target::protocol", include_str!("../../../../docs/codes/egress-target-protocol.md")),
     ("egress::target::resolver", include_str!("../../../../docs/codes/egress-target-resolver.md")),
     ("egress::target::shared-address", include_str!("../../../../docs/codes/egress-target-shared-address.md")),
+    ("egress::target::vectors", include_str!("../../../../docs/codes/egress-target-vectors.md")),
     ("egress::target::workload-address", include_str!("../../../../docs/codes/egress-target-workload-address.md")),
     ("egress::target::workload-set", include_str!("../../../../docs/codes/egress-target-workload-set.md")),
 ];

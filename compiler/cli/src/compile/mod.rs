@@ -17,13 +17,14 @@ use crate::disk;
 use crate::exit::{Failure, Outcome};
 use crate::nft::{self, DryRun};
 use crate::progress;
-use crate::prove::{Session, Work};
+use crate::prove::{self, Session, Work};
 use crate::render::{self, Made, Proof, Standing};
 use crate::terminal::{self, Colour};
 use crate::write;
-use egress_backends::{Artifact, EmitError, cilium, nftables};
+use egress_backends::{Artifact, EmitError, cilium, ebpf, nftables};
 use egress_compiler::{Diagnostic, diagnostic};
 use egress_ir::Program;
+use egress_snapshot::SigningKey;
 use egress_verifier::Prover;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,7 @@ pub(crate) fn run(options: &Compile, colour: Colour) -> Result<Outcome, Failure>
         Some(path) => Some(replaces::read(path, &disk::read_named(path, disk::LIST_LIMIT)?)?),
         None => None,
     };
+    let key = options.ebpf.key()?;
     let diagnosed = diagnose::run(&options.unit, &options.world)?;
     let mut findings = diagnosed.compiled.diagnostics.clone();
     let mut made = Vec::new();
@@ -41,9 +43,9 @@ pub(crate) fn run(options: &Compile, colour: Colour) -> Result<Outcome, Failure>
     if diagnosed.outcome(&findings, options.findings.deny_warnings) == Outcome::Holds
         && let Some(program) = &diagnosed.compiled.program
     {
-        let nftables = options.nftables.resolved(replaced, &diagnosed.digest);
+        let nftables = options.nftables.resolved(options.generation, replaced, &diagnosed.digest);
         let source = Source { program, inventory: diagnosed.inventory.as_ref() };
-        let job = Job { options, program, source, diagnosed: &diagnosed, nftables };
+        let job = Job { options, program, source, diagnosed: &diagnosed, nftables, key: key.as_ref() };
         let mut session = Session::open(&options.proof);
         for target in options.targets() {
             made.extend(job.make(target, &mut session.prover, &mut findings));
@@ -76,6 +78,8 @@ struct Job<'j> {
     source: Source<'j>,
     diagnosed: &'j Diagnosed,
     nftables: nftables::Options,
+    /// What snapshots are signed with.
+    key: Option<&'j SigningKey>,
 }
 
 impl Job<'_> {
@@ -90,12 +94,16 @@ impl Job<'_> {
         };
         found.extend(artifact.notices.iter().map(|notice| findings::notice(self.program, target, notice)));
         let proof = self.prove(target, &mut artifact, prover, found)?;
-        let mut checks = vec![match proof.answer {
+        let mut checks: Vec<String> = artifact.size.iter().cloned().collect();
+        checks.push(match proof.answer {
             Standing::Proved => format!("proved equal to its source for {}", proof.notes.join("; ")),
             Standing::Unknown | Standing::Refuted => "unproved: it says so itself".to_owned(),
-        }];
+        });
         if target == Target::Nftables {
             checks.push(self.dry_run(&artifact, found)?);
+        }
+        if let Some(key) = self.key.filter(|_| target == Target::Ebpf) {
+            checks.push(sign(&mut artifact, key, found)?);
         }
         let note = Made { target: target.name(), file: None, bytes: artifact.bytes.len(), checks, proof };
         Some(Checked { artifact, note })
@@ -127,6 +135,10 @@ impl Job<'_> {
         match target {
             Target::Nftables => nftables::emit(self.program, self.diagnosed.inventory.as_ref(), &self.nftables),
             Target::Cilium => cilium::emit(self.program, &self.options.cilium.resolved(&self.diagnosed.digest)),
+            Target::Ebpf => {
+                let options = self.options.ebpf.resolved(self.options.generation, &self.diagnosed.digest);
+                ebpf::emit(self.program, self.diagnosed.inventory.as_ref(), &options)
+            }
         }
     }
 
@@ -135,6 +147,7 @@ impl Job<'_> {
         match target {
             Target::Nftables => self.source.hold_nftables(&artifact.bytes, &scope, prover),
             Target::Cilium => self.source.hold_cilium(&artifact.bytes, prover),
+            Target::Ebpf => self.source.hold_ebpf(&artifact.bytes, prover),
         }
     }
 
@@ -150,6 +163,25 @@ impl Job<'_> {
                 found.push(findings::refused_by_nft(&said));
                 None
             }
+        }
+    }
+}
+
+/// Signs a snapshot. Nothing when it cannot be signed, which findings say.
+fn sign(artifact: &mut Artifact, key: &SigningKey, found: &mut Vec<Diagnostic>) -> Option<String> {
+    let signed = egress_snapshot::file::read(&artifact.bytes)
+        .and_then(|snapshot| egress_snapshot::file::write(&snapshot.meta, snapshot.tables.bytes(), Some(key)));
+    match signed {
+        Ok(bytes) => {
+            artifact.bytes = bytes;
+            let key: String = key.public().iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(format!("signed by the ed25519 key {key}"))
+        }
+        Err(error) => {
+            found.push(
+                prove::defect("egress::internal::artifact", "the snapshot cannot be signed").fact(error.to_string()),
+            );
+            None
         }
     }
 }

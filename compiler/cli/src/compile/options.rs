@@ -5,11 +5,17 @@
 
 use super::replaces::Replaced;
 use crate::arguments::{FindingsArguments, UnitArguments, WorldArguments};
+use crate::disk;
 use crate::exit::Failure;
 use crate::prove::ProofArguments;
 use clap::ValueEnum;
-use egress_backends::{cilium, nftables};
+use egress_backends::{cilium, ebpf, nftables};
+use egress_snapshot::SigningKey;
+use egress_snapshot::sign::KeyError;
 use std::path::PathBuf;
+
+/// The most bytes that a key may have.
+const KEY_LIMIT: u64 = 1 << 16;
 
 /// The options of `compile`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +35,9 @@ pub(crate) struct Compile {
     /// Write each artifact to a file of its usual name in this folder
     #[arg(long, value_name = "FOLDER")]
     pub(super) out_dir: Option<PathBuf>,
+    /// The number of the artifact; for nftables and ebpf [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(super) generation: Option<u64>,
     /// Write artifacts that are not proved equal to their source too; they say so themselves
     #[arg(long)]
     pub(super) unproved: bool,
@@ -36,6 +45,8 @@ pub(crate) struct Compile {
     pub(super) nftables: NftablesOptions,
     #[command(flatten)]
     pub(super) cilium: CiliumOptions,
+    #[command(flatten)]
+    pub(super) ebpf: EbpfOptions,
     #[command(flatten)]
     pub(super) proof: ProofArguments,
 }
@@ -47,6 +58,8 @@ pub(crate) enum Target {
     Nftables,
     /// Objects for `kubectl apply`
     Cilium,
+    /// A snapshot for `egress-agent load`
+    Ebpf,
 }
 
 impl Target {
@@ -55,6 +68,7 @@ impl Target {
         match self {
             Self::Nftables => "nftables",
             Self::Cilium => "cilium",
+            Self::Ebpf => "ebpf",
         }
     }
 }
@@ -87,9 +101,6 @@ pub(super) struct NftablesOptions {
     /// The artifact that this one replaces: its generation and its epoch are counted on
     #[arg(long, value_name = "FILE", conflicts_with = "generation")]
     pub(super) replaces: Option<String>,
-    /// The number of the artifact [default: 1]
-    #[arg(long, value_name = "N")]
-    pub(super) generation: Option<u64>,
     /// Do not have nft check the artifact
     #[arg(long)]
     pub(super) no_nft_check: bool,
@@ -102,6 +113,27 @@ pub(super) struct CiliumOptions {
     /// Make a CiliumNetworkPolicy where a policy stays in one namespace
     #[arg(long)]
     pub(super) namespaced: bool,
+}
+
+/// Options of the target ebpf.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of the target ebpf")]
+pub(super) struct EbpfOptions {
+    /// What happens to flows of workloads that the agent does not know [default: deny]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) unknown: Option<Unknown>,
+    /// Sign the snapshot with this Ed25519 key: PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` makes it
+    #[arg(long, value_name = "FILE")]
+    pub(super) sign_key: Option<String>,
+}
+
+/// What happens to flows of workloads that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Unknown {
+    /// They are stopped
+    Deny,
+    /// They pass
+    Pass,
 }
 
 /// Where packets are judged.
@@ -131,12 +163,20 @@ impl Compile {
         if targets.len() > 1 && self.out_dir.is_none() {
             return Err(Failure::new("several targets make several files").help("give a folder with `--out-dir`"));
         }
-        let foreign = self.nftables.given().filter(|_| !targets.contains(&Target::Nftables));
-        let foreign = foreign.map(|option| (option, Target::Nftables));
-        let namespaced = (self.cilium.namespaced && !targets.contains(&Target::Cilium)).then_some("--namespaced");
-        match foreign.or(namespaced.map(|option| (option, Target::Cilium))) {
-            Some((option, target)) => Err(Failure::new(format!("`{option}` is for the target {}", target.name()))),
-            None => Ok(()),
+        if self.generation.is_some() && !targets.contains(&Target::Nftables) && !targets.contains(&Target::Ebpf) {
+            return Err(Failure::new("`--generation` is for the targets nftables and ebpf"));
+        }
+        let given = [
+            (Target::Nftables, self.nftables.given()),
+            (Target::Cilium, self.cilium.given()),
+            (Target::Ebpf, self.ebpf.given()),
+        ];
+        let foreign = given.into_iter().find(|(target, option)| option.is_some() && !targets.contains(target));
+        match foreign {
+            Some((target, Some(option))) => {
+                Err(Failure::new(format!("`{option}` is for the target {}", target.name())))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -153,14 +193,18 @@ impl NftablesOptions {
             (self.epoch.is_some(), "--epoch"),
             (self.ct_mark_mask.is_some(), "--ct-mark-mask"),
             (self.replaces.is_some(), "--replaces"),
-            (self.generation.is_some(), "--generation"),
             (self.no_nft_check, "--no-nft-check"),
         ];
         given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
     }
 
     /// The backend's options; those not given follow the replaced artifact, or else the backend's defaults.
-    pub(super) fn resolved(&self, replaced: Option<Replaced>, digest: &str) -> nftables::Options {
+    pub(super) fn resolved(
+        &self,
+        generation: Option<u64>,
+        replaced: Option<Replaced>,
+        digest: &str,
+    ) -> nftables::Options {
         let default = nftables::Options::default();
         let old_mask = replaced.and_then(|replaced| replaced.epoch).map(|epoch| epoch.mask);
         let ct_mark_mask = self.ct_mark_mask.or(old_mask).unwrap_or(default.ct_mark_mask);
@@ -178,16 +222,57 @@ impl NftablesOptions {
             log_rate: self.log_rate.unwrap_or(default.log_rate),
             epoch: self.epoch.or_else(next_epoch),
             ct_mark_mask,
-            generation: self.generation.or_else(counted_on).unwrap_or(default.generation),
+            generation: generation.or_else(counted_on).unwrap_or(default.generation),
             source_digest: Some(format!("sha256:{digest}")),
         }
     }
 }
 
 impl CiliumOptions {
+    /// Some option that was given.
+    fn given(&self) -> Option<&'static str> {
+        self.namespaced.then_some("--namespaced")
+    }
+
     /// The backend's options.
     pub(super) fn resolved(&self, digest: &str) -> cilium::Options {
         cilium::Options { namespaced: self.namespaced, source_digest: format!("sha256:{digest}") }
+    }
+}
+
+impl EbpfOptions {
+    /// Some option that was given.
+    fn given(&self) -> Option<&'static str> {
+        let given = [(self.unknown.is_some(), "--unknown"), (self.sign_key.is_some(), "--sign-key")];
+        given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
+    }
+
+    /// The key to sign with, if one is named.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no such key.
+    pub(super) fn key(&self) -> Result<Option<SigningKey>, Failure> {
+        let Some(path) = &self.sign_key else { return Ok(None) };
+        let bytes = disk::read_named(path, KEY_LIMIT)?;
+        let key = SigningKey::from_pem(&String::from_utf8_lossy(&bytes));
+        let refused = |error: KeyError| Failure::new(format!("`{path}` cannot sign: {error}")).help(error.help());
+        key.map(Some).map_err(refused)
+    }
+
+    /// The backend's options; those not given are its defaults.
+    pub(super) fn resolved(&self, generation: Option<u64>, digest: &str) -> ebpf::Options {
+        let default = ebpf::Options::default();
+        ebpf::Options {
+            generation: generation.unwrap_or(default.generation),
+            source_digest: Some(format!("sha256:{digest}")),
+            compiler: concat!("egressc ", env!("CARGO_PKG_VERSION")).to_owned(),
+            unknown: match self.unknown {
+                Some(Unknown::Deny) => egress_snapshot::meta::Unknown::Deny,
+                Some(Unknown::Pass) => egress_snapshot::meta::Unknown::Pass,
+                None => default.unknown,
+            },
+            ..default
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use super::options::Target;
 use crate::render::{Proof, Standing};
 use egress_compiler::{Diagnostic, Severity};
+use egress_snapshot::Meta;
 
 /// What is to be said of an artifact that is not proved.
 pub(super) fn finding(mut finding: Diagnostic, written: bool) -> Diagnostic {
@@ -20,16 +21,18 @@ pub(super) fn finding(mut finding: Diagnostic, written: bool) -> Diagnostic {
     finding
 }
 
-/// The artifact with a comment at its head.
+/// The artifact with a comment at its head, or a snapshot whose meta part says it.
 pub(super) fn marked(target: Target, bytes: &[u8], proof: &Proof) -> Vec<u8> {
     let why: Vec<&str> = proof.notes.iter().flat_map(|note| note.split_whitespace()).collect();
     let standing = match proof.answer {
         Standing::Refuted => "it does not do what the policy says",
         Standing::Unknown | Standing::Proved => "it is not known whether it does what the policy says",
     };
-    let comment = format!("# unproved: {standing}: {}\n", why.join(" "));
-    // The first line of an nftables file says what to run it with.
+    let why = format!("{standing}: {}", why.join(" "));
+    let comment = format!("# unproved: {why}\n");
     let head = match target {
+        Target::Ebpf => return snapshot(bytes, why),
+        // The first line of an nftables file says what to run it with.
         Target::Nftables if bytes.starts_with(b"#!") => {
             bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
         }
@@ -37,6 +40,15 @@ pub(super) fn marked(target: Target, bytes: &[u8], proof: &Proof) -> Vec<u8> {
     };
     let (before, after) = bytes.split_at(head);
     [before, comment.as_bytes(), after].concat()
+}
+
+/// The snapshot with the reason in its meta part. What cannot be read is not written again, so that no reader takes it.
+fn snapshot(bytes: &[u8], why: String) -> Vec<u8> {
+    let marked = egress_snapshot::file::read(bytes).and_then(|snapshot| {
+        let meta = Meta { unproved: Some(why), ..snapshot.meta };
+        egress_snapshot::file::write(&meta, snapshot.tables.bytes(), None)
+    });
+    marked.unwrap_or_default()
 }
 
 #[cfg(test)]

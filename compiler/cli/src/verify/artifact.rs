@@ -25,15 +25,18 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// A file that the user named.
+    /// A file that the user named; without a target its content says what it is for.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub(super) fn file(path: &str, target: Target) -> Result<Self, Failure> {
+    /// It cannot be read, or does not say what it is for.
+    pub(super) fn file(path: &str, target: Option<Target>) -> Result<Self, Failure> {
         let bytes = match path {
             "-" => disk::read_stdin(disk::LIST_LIMIT)?,
             _ => disk::read_named(path, disk::LIST_LIMIT)?,
         };
+        let target = target.or_else(|| target_of(path, &bytes)).ok_or_else(|| {
+            Failure::new(format!("`{path}` does not say what it is for")).help("give its target with `--target`")
+        })?;
         Ok(Self { name: format!("`{path}`"), target, bytes, live: false })
     }
 
@@ -44,6 +47,21 @@ impl Given {
     pub(super) fn live() -> Result<Self, Failure> {
         let name = "the kernel of this machine".to_owned();
         Ok(Self { name, target: Target::Nftables, bytes: nft::list_ruleset()?, live: true })
+    }
+
+    /// What the agent read out of a kernel.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn dump(path: &str) -> Result<Self, Failure> {
+        let bytes = disk::read_named(path, disk::LIST_LIMIT)?;
+        let name = format!("the kernel that `{path}` was read from");
+        Ok(Self { name, target: Target::Ebpf, bytes, live: true })
+    }
+
+    /// Whether it is what nftables loads or lists.
+    pub(super) fn is_nftables(&self) -> bool {
+        self.target == Target::Nftables
     }
 
     /// Findings and the proof.
@@ -59,6 +77,7 @@ impl Given {
         let is_listing = self.live || self.bytes.trim_ascii_start().starts_with(b"{");
         match self.target {
             Target::Cilium => (source.hold_cilium(&self.bytes, prover), None),
+            Target::Ebpf => (source.hold_ebpf(&self.bytes, prover), None),
             Target::Nftables if is_listing => match nftables::decode_listing(&self.bytes) {
                 Ok(nftables::Listing { ruleset, others }) => {
                     (source.hold_ruleset(&ruleset, scope, prover), Some(others).filter(|others| !others.is_empty()))
@@ -76,5 +95,19 @@ impl Given {
         let warning = others.iter().fold(warning, |warning, chain| warning.fact(chain.clone()));
         warning
             .help("see that none of them drops what the policy allows, changes addresses before, or leads packets past")
+    }
+}
+
+/// What a file is for, by its first bytes or the ending of its name.
+fn target_of(path: &str, bytes: &[u8]) -> Option<Target> {
+    let ends = |endings: &[&str]| endings.iter().any(|ending| path.ends_with(ending));
+    if bytes.starts_with(&egress_snapshot::file::MAGIC) || ends(&[".egb"]) {
+        Some(Target::Ebpf)
+    } else if bytes.starts_with(b"#!/usr/sbin/nft") || bytes.starts_with(b"{\"nftables\"") || ends(&[".nft"]) {
+        Some(Target::Nftables)
+    } else if ends(&[".yaml", ".yml"]) {
+        Some(Target::Cilium)
+    } else {
+        None
     }
 }

@@ -42,12 +42,13 @@ pub(crate) struct Verify {
     #[arg(long)]
     coverage: bool,
     /// Prove that this artifact does what the policies say; - is standard input
-    #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "live")]
+    #[arg(long, value_name = "FILE", conflicts_with = "live")]
     artifact: Option<String>,
-    /// What the artifact is for
+    /// What the artifact is for [default: what its content or its name says]
     #[arg(long, value_enum, value_name = "TARGET", requires = "artifact")]
     target: Option<Target>,
-    /// Prove that what nftables enforces on this machine now does what the policies say
+    /// Prove that what nftables enforces on this machine now does what the policies say; with a file *.egb among the
+    /// PATHs, made by `egress-agent dump`: what eBPF enforced where it was made
     #[arg(long)]
     live: bool,
     #[command(flatten)]
@@ -71,9 +72,11 @@ struct ScopeArguments {
 
 /// Verifies.
 pub(crate) fn run(options: &Verify, colour: Colour) -> Result<Outcome, Failure> {
-    options.validate()?;
-    let given = options.given()?;
-    let diagnosed = diagnose::run(&options.unit, &options.world)?;
+    options.validate_input()?;
+    let (unit, dump) = options.unit_and_dump()?;
+    let given = options.given(dump.as_deref())?;
+    options.validate_scope(given.as_ref())?;
+    let diagnosed = diagnose::run(&unit, &options.world)?;
     let mut page = Page { findings: diagnosed.compiled.diagnostics.clone(), ..Page::default() };
     let mut work = None;
     if let Some(program) = &diagnosed.compiled.program {
@@ -110,13 +113,23 @@ impl Page {
 }
 
 impl Verify {
-    fn validate(&self) -> Result<(), Failure> {
-        let scoped = !self.scope.hooks.is_empty() || !self.scope.interface.is_empty();
-        let nftables = self.live || self.target == Some(Target::Nftables);
-        if scoped && !nftables {
-            return Err(Failure::new("`--hooks` and `--interface` are for nftables")
-                .help("give `--live`, or an artifact with `--target nftables`"));
+    /// The paths of policies, and the dump that stands among them.
+    fn unit_and_dump(&self) -> Result<(UnitArguments, Option<String>), Failure> {
+        let is_dump = |path: &String| path.ends_with(".egb");
+        let (dumps, paths): (Vec<String>, Vec<String>) = self.unit.paths.iter().cloned().partition(is_dump);
+        let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
+        let unit = UnitArguments { paths, ..self.unit.clone() };
+        match dumps.as_slice() {
+            [] => Ok((unit, None)),
+            [dump] if self.live => Ok((unit, Some(dump.clone()))),
+            [dump, ..] if self.live => Err(Failure::new(format!("`{dump}` is not the only dump")).help("give one")),
+            [dump, ..] => Err(Failure::new(format!("`{dump}` is a snapshot, not a policy"))
+                .help("hold it against policies with `--artifact`, or with `--live` if it is a dump")),
         }
+    }
+
+    /// Refuses to read standard input twice.
+    fn validate_input(&self) -> Result<(), Failure> {
         let stdin = self.unit.paths.iter().chain(&self.world.inventory).chain(&self.artifact);
         if stdin.filter(|path| *path == "-").count() > 1 {
             return Err(Failure::new("standard input can be read once only").help("give `-` once"));
@@ -124,12 +137,25 @@ impl Verify {
         Ok(())
     }
 
+    /// Refuses hooks and interfaces where nothing has any.
+    fn validate_scope(&self, given: Option<&Given>) -> Result<(), Failure> {
+        let scoped = !self.scope.hooks.is_empty() || !self.scope.interface.is_empty();
+        if scoped && !given.is_some_and(Given::is_nftables) {
+            return Err(Failure::new("`--hooks` and `--interface` are for nftables")
+                .help("give `--live`, or an artifact with `--target nftables`"));
+        }
+        Ok(())
+    }
+
     /// What is to be held against the policies.
-    fn given(&self) -> Result<Option<Given>, Failure> {
+    fn given(&self, dump: Option<&str>) -> Result<Option<Given>, Failure> {
         match (&self.artifact, self.target) {
-            (Some(path), Some(target)) => Given::file(path, target).map(Some),
-            _ if self.live => Given::live().map(Some),
-            _ => Ok(None),
+            (Some(path), target) => Given::file(path, target).map(Some),
+            (None, _) => match (self.live, dump) {
+                (true, Some(dump)) => Given::dump(dump).map(Some),
+                (true, None) => Given::live().map(Some),
+                (false, _) => Ok(None),
+            },
         }
     }
 
