@@ -12,6 +12,9 @@
 )]
 #![expect(clippy::print_stdout, reason = "how much was checked is said where the test's output is asked for")]
 
+#[path = "second/units.rs"]
+mod units;
+
 use egress_backends::ebpf::{Decoded, Options, decode, emit, plane};
 use egress_ir::{Flow, Inventory, Plane, Program, Unclear, Workload, eval, protocol};
 use egress_snapshot::layout::WORDS;
@@ -74,6 +77,23 @@ fn snapshots_are_proved_to_mean_their_programs() {
         assert!(found.is_empty(), "case {case}: {found:?}");
     }
     println!("{count} snapshots proved");
+}
+
+#[test]
+fn snapshots_of_the_units_in_testdata_are_proved() {
+    let (mut proved, mut refused, mut ranges) = (0, 0, 0);
+    for (name, program) in units::all() {
+        let Ok(artifact) = emit(&program, None, &Options::default()) else {
+            refused += 1;
+            continue;
+        };
+        let found = blocks(&decode(&artifact.bytes).unwrap(), &program, None, &name).unwrap();
+        assert!(found.is_empty(), "{name}: {found:?}");
+        proved += 1;
+        ranges += units::ranges(&program);
+    }
+    println!("{proved} units with {ranges} ranges of destinations proved, {refused} with names or gateways refused");
+    assert!(proved >= 5 && ranges >= 5, "{proved} {ranges}");
 }
 
 /// What becomes of mutants of one kind.
