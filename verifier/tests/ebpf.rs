@@ -10,7 +10,6 @@
     clippy::indexing_slicing,
     reason = "helpers of tests fail by panicking, as tests do"
 )]
-#![expect(clippy::print_stdout, reason = "how much was checked is said where the test's output is asked for")]
 
 #[path = "second/units.rs"]
 mod units;
