@@ -17,7 +17,7 @@
 const volatile struct layout layout = {};
 
 /*
- * One element, as long as all lines together: the agent makes the map with that size. An array of lines would cost a
+ * One element, as long as all lines together and one more: the agent makes the map with that size. An array of lines would cost a
  * look-up, with a key written to the stack and read again, for each line on the way; so it is one look-up for all.
  */
 struct {
@@ -36,17 +36,18 @@ INLINE const u8 *all_tables(void)
 }
 
 /*
- * What stands `at` bytes from the beginning, where so many bytes are. `lines` is known to the verifier, which by this
- * knows that the place is inside, and drops the check where it knew before.
+ * Whether what stands `at` bytes from the beginning is inside. The map has one line more than the layout says, so that
+ * what begins within the lines ends within the map, whatever its size up to a line; and `lines` is known to the verifier,
+ * which so believes the check, and drops it where it knew before.
  */
-#define inside(at, size) ({ opaque(at); likely((at) <= layout.lines * 64 - (size)); })
+#define inside(at) ({ opaque(at); likely((at) < layout.lines * 64); })
 
 /* The word at `index` of a part that begins at a line. */
 INLINE u32 word_at(const u8 *base, u32 line, u32 index)
 {
 	u32 at = line * 64 + index * 4;
 
-	return inside(at, 4) ? *(const u32 *)(base + at) : NOTHING;
+	return inside(at) ? *(const u32 *)(base + at) : NOTHING;
 }
 
 /* The half word at `index`. */
@@ -54,7 +55,7 @@ INLINE u32 half_at(const u8 *base, u32 line, u32 index)
 {
 	u32 at = line * 64 + index * 2;
 
-	return inside(at, 2) ? *(const u16 *)(base + at) : NOTHING;
+	return inside(at) ? *(const u16 *)(base + at) : NOTHING;
 }
 
 /* 1 when a is less than b, both below 2^63, without a branch. */
@@ -119,13 +120,13 @@ INLINE u32 form_value(const u8 *base, u32 entry, u64 key, int v4)
 		u32 low = key >> 32 & 0xffff;
 
 		if (kind == ENTRY_CHUNK4)
-			return inside(at, 16) ? chunk_value((const u32 *)(base + at), 4, low) : NOTHING;
+			return inside(at) ? chunk_value((const u32 *)(base + at), 4, low) : NOTHING;
 		if (kind == ENTRY_CHUNK8)
-			return inside(at, 32) ? chunk_value((const u32 *)(base + at), 8, low) : NOTHING;
+			return inside(at) ? chunk_value((const u32 *)(base + at), 8, low) : NOTHING;
 		if (kind == ENTRY_CHUNK16)
-			return inside(at, 64) ? chunk_value((const u32 *)(base + at), 16, low) : NOTHING;
+			return inside(at) ? chunk_value((const u32 *)(base + at), 16, low) : NOTHING;
 	}
-	if (kind == ENTRY_LINE && inside(at, 64))
+	if (kind == ENTRY_LINE && inside(at))
 		return line_value((const union line *)(base + at), key);
 	return NOTHING;
 }
@@ -135,7 +136,7 @@ INLINE u32 entry_at(const u8 *base, u32 entry, u32 index)
 {
 	u32 at = (entry & ENTRY_VALUE_MASK) * 16 + index * 4;
 
-	return inside(at, 4) ? *(const u32 *)(base + at) : NOTHING;
+	return inside(at) ? *(const u32 *)(base + at) : NOTHING;
 }
 
 /* The value of a key in the tree that starts with an entry. A key has `bytes` bytes that may be indexed by. */

@@ -149,43 +149,45 @@ INLINE int take_transport(struct flow *flow, const u8 *at, const u8 *end, u32 ro
 	return 1;
 }
 
-/* The fast path: 1 when the packet was plain, else 0, which says nothing about it. */
-INLINE int parse_fast(struct __sk_buff *skb, u32 offset, struct flow *flow)
+/* The fast path of IPv4: 1 when the packet was plain, else 0, which says nothing about it. */
+INLINE int parse_fast_ipv4(struct __sk_buff *skb, u32 offset, struct flow *flow)
 {
 	const u8 *end = (const u8 *)(u64)skb->data_end;
 	const u8 *at = (const u8 *)(u64)skb->data + offset;
-	u32 length = skb->len - offset;
+	const struct ipv4 *ip = (const struct ipv4 *)at;
+	u32 length = skb->len - offset, total;
 
-	if (unlikely(at + IPV4_HEADER > end))
+	if (unlikely(at + IPV4_HEADER > end || at[0] != 0x45))
 		return 0;
-	if (at[0] == 0x45) {
-		const struct ipv4 *ip = (const struct ipv4 *)at;
-		u32 total = be16(ip->total);
-
-		if (unlikely(skb->protocol != be16(ETHERTYPE_IPV4) || total < IPV4_HEADER || total > length ||
-			     (ip->fragment & be16(V4_OFFSET | V4_MORE))))
-			return 0;
-		take_ipv4(flow, ip);
-		flow->length = total;
-		flow->offset = offset + IPV4_HEADER;
-		return take_transport(flow, at + IPV4_HEADER, end, total - IPV4_HEADER);
-	}
-	if (unlikely(at + IPV6_HEADER > end))
+	total = be16(ip->total);
+	if (unlikely(skb->protocol != be16(ETHERTYPE_IPV4) || total < IPV4_HEADER || total > length ||
+		     (ip->fragment & be16(V4_OFFSET | V4_MORE))))
 		return 0;
-	if (at[0] >> 4 == 6) {
-		const struct ipv6 *ip = (const struct ipv6 *)at;
-		u32 payload = be16(ip->payload);
+	take_ipv4(flow, ip);
+	flow->length = total;
+	flow->offset = offset + IPV4_HEADER;
+	return take_transport(flow, at + IPV4_HEADER, end, total - IPV4_HEADER);
+}
 
-		/* Whatever has no transport header that we know may be an extension header. */
-		if (unlikely(skb->protocol != be16(ETHERTYPE_IPV6) || payload + IPV6_HEADER > length ||
-			     !transport_header(ip->next)))
-			return 0;
-		take_ipv6(flow, ip);
-		flow->length = payload + IPV6_HEADER;
-		flow->offset = offset + IPV6_HEADER;
-		return take_transport(flow, at + IPV6_HEADER, end, payload);
-	}
-	return 0;
+/* The same of IPv6. */
+INLINE int parse_fast_ipv6(struct __sk_buff *skb, u32 offset, struct flow *flow)
+{
+	const u8 *end = (const u8 *)(u64)skb->data_end;
+	const u8 *at = (const u8 *)(u64)skb->data + offset;
+	const struct ipv6 *ip = (const struct ipv6 *)at;
+	u32 length = skb->len - offset, payload;
+
+	if (unlikely(at + IPV6_HEADER > end || at[0] >> 4 != 6))
+		return 0;
+	payload = be16(ip->payload);
+	/* Whatever has no transport header that we know may be an extension header. */
+	if (unlikely(skb->protocol != be16(ETHERTYPE_IPV6) || payload + IPV6_HEADER > length ||
+		     !transport_header(ip->next)))
+		return 0;
+	take_ipv6(flow, ip);
+	flow->length = payload + IPV6_HEADER;
+	flow->offset = offset + IPV6_HEADER;
+	return take_transport(flow, at + IPV6_HEADER, end, payload);
 }
 
 /* Whether IPv4 options are well-formed and leave the destination what it is. `size` is at most 40. */
@@ -337,13 +339,11 @@ NOINLINE int parse_slow_ipv6(struct __sk_buff *skb, u32 offset, struct flow *flo
 	return copy_transport(skb, flow, room);
 }
 
-/* The flow of the packet whose IP header stands at `offset`: 1, or 0 for what is malformed. */
-INLINE int parse(struct __sk_buff *skb, u32 offset, struct flow *flow)
+/* The flow of any packet: 1, or 0 for what is malformed. */
+INLINE int parse_slow(struct __sk_buff *skb, u32 offset, struct flow *flow)
 {
 	u8 first;
 
-	if (likely(parse_fast(skb, offset, flow)))
-		return 1;
 	if (bpf_skb_load_bytes(skb, offset, &first, 1))
 		return 0;
 	if (first >> 4 == 4)
@@ -351,6 +351,13 @@ INLINE int parse(struct __sk_buff *skb, u32 offset, struct flow *flow)
 	if (first >> 4 == 6)
 		return parse_slow_ipv6(skb, offset, flow);
 	return 0;
+}
+
+/* The flow of the packet whose IP header stands at `offset`: 1, or 0 for what is malformed. */
+INLINE int parse(struct __sk_buff *skb, u32 offset, struct flow *flow)
+{
+	return likely(parse_fast_ipv4(skb, offset, flow)) || parse_fast_ipv6(skb, offset, flow) ||
+	       parse_slow(skb, offset, flow);
 }
 
 /* Neighbour discovery, without which no address of IPv6 works: from a neighbour (255 hops), to a neighbour. */

@@ -92,6 +92,8 @@ impl Generation {
         let tables = pins::data(&folder.join("tables"))?;
         let damaged = |why: &str| KernelError::Damaged { path: folder.join("tables"), why: why.to_owned() };
         let length = tables.info().map_err(|source| KernelError::map("tables", source))?.value_size() as usize;
+        // One line more than the layout says, see where it is made.
+        let length = length.saturating_sub(LINE);
         let head = sys::copy_of(tables.fd().as_fd(), length.min(LINE * 4)).map_err(|e| damaged(&e.to_string()))?;
         let layout = Layout::read(&head).ok_or_else(|| damaged("it is too short"))?;
         Ok(Some(Self { folder: folder.to_owned(), skb, tc, tables, length, layout }))

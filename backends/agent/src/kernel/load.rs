@@ -101,10 +101,13 @@ fn load(pins: &Pins, layout: &Layout, tables: &[u8], folder: &Path) -> Result<Eb
     Ok(object)
 }
 
-/// Makes the map of the tables, whose one element is as long as they are: no loader of objects can say that. Frozen before
+/// Makes the map of the tables, whose one element is as long as they are and one line more, which lets the program check
+/// where a read begins and not where it ends. No loader of objects can say that. Frozen before
 /// programs are verified, so that the verifier even knows what stands at places that it knows.
 fn pin_tables(tables: &[u8], path: &Path) -> Result<(), KernelError> {
-    let map = sys::frozen_array("tables", tables).map_err(|error| match error.raw_os_error() {
+    let mut padded = tables.to_vec();
+    padded.extend([0; LINE]);
+    let map = sys::frozen_array("tables", &padded).map_err(|error| match error.raw_os_error() {
         Some(libc::E2BIG | libc::ENOMEM) => {
             KernelError::Tables { why: format!("the kernel takes no table of {} bytes", tables.len()) }
         }

@@ -8,23 +8,31 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const OBJECTS: [&str; 3] = ["inbound.bpf.o", "policy.bpf.o", "stub.bpf.o"];
+/// The agent's objects, and the bench's.
+const FOLDERS: [(&str, &[&str]); 2] =
+    [("bpf", &["inbound.bpf.o", "policy.bpf.o", "stub.bpf.o"]), ("benches/bpf", &["bench.bpf.o"])];
+
+fn at(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf")
+    at("bpf")
 }
 
 #[test]
 fn digests_are_those_that_are_written_down() {
-    let text = std::fs::read_to_string(folder().join("OBJECTS")).unwrap();
-    let mut lines = text.lines();
-    assert!(lines.next().unwrap().contains("clang version"));
-    for (line, name) in lines.by_ref().zip(OBJECTS) {
-        let digest = Sha256::digest(std::fs::read(folder().join(name)).unwrap());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(line, format!("{digest}  {name}"));
+    for (folder, objects) in FOLDERS {
+        let text = std::fs::read_to_string(at(folder).join("OBJECTS")).unwrap();
+        let (compiler, digests) = text.split_once('\n').unwrap();
+        assert!(compiler.contains("clang version"));
+        let digest = |name: &&str| {
+            let digest = Sha256::digest(std::fs::read(at(folder).join(name)).unwrap());
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{digest}  {name}\n")
+        };
+        assert_eq!(digests, objects.iter().map(digest).collect::<String>());
     }
-    assert_eq!((text.lines().count(), lines.next()), (OBJECTS.len() + 1, None));
 }
 
 #[test]
@@ -39,12 +47,16 @@ fn objects_are_what_the_sources_give() {
         Ok(found) => return eprintln!("SKIPPED {name}: the objects were made by `{wanted}`, and here is `{found}`"),
         Err(error) => return eprintln!("SKIPPED {name}: no clang: {error}"),
     }
-    let to = tempfile::tempdir().unwrap();
-    run("sh", &[&folder().join("build.sh").to_string_lossy(), &to.path().to_string_lossy()]).unwrap();
-    for object in OBJECTS.into_iter().chain(["OBJECTS"]) {
-        let (ours, fresh) = (folder().join(object), to.path().join(object));
-        let same = std::fs::read(ours).unwrap() == std::fs::read(fresh).unwrap();
-        assert!(same, "`{object}` is not what the sources give; run `./dev bpf`");
+    for (folder, objects) in FOLDERS {
+        let to = tempfile::tempdir().unwrap();
+        let script = at("bpf").join("build.sh");
+        let words = [script.as_path(), to.path(), at(folder).as_path()].map(|path| path.to_string_lossy().into_owned());
+        run("sh", &words.each_ref().map(String::as_str)).unwrap();
+        for object in objects.iter().chain([&"OBJECTS"]) {
+            let same =
+                std::fs::read(at(folder).join(object)).unwrap() == std::fs::read(to.path().join(object)).unwrap();
+            assert!(same, "`{folder}/{object}` is not what the sources give; run `bpf/build.sh`, for benches too");
+        }
     }
 }
 
