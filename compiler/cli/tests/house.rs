@@ -31,7 +31,7 @@ const TESTS_MAY_KNOW: [(&str, &[&str]); 5] = [
     ("egress-compiler", &["egress-testkit"]),
     ("egress-backends", &["egress-testkit", "egress-compiler"]),
     ("egress-testkit", &["egress-compiler", "egress-lang"]),
-    ("egress-verifier", &["egress-testkit", "egress-compiler", "egress-backends"]),
+    ("egress-verifier", &["egress-testkit", "egress-compiler", "egress-backends", "egress-snapshot"]),
 ];
 
 fn known(table: &[(&str, &[&str])], package: &str) -> BTreeSet<String> {
