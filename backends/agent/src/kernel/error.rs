@@ -25,7 +25,7 @@ pub enum KernelError {
         path: PathBuf,
     },
     /// The kernel is too old.
-    #[error("the kernel is {found}, and 5.12 is the oldest that can enforce snapshots")]
+    #[error("the kernel is {found}, and 5.10 is the oldest that can enforce snapshots")]
     OldKernel {
         /// What it says of itself.
         found: String,

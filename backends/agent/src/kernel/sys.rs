@@ -27,7 +27,7 @@ const MEMBARRIER_CMD_GLOBAL: libc::c_long = 1;
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 const CGROUP_V1_MAGIC: i64 = 0x0027_e0eb;
 const CGROUP_V2_MAGIC: i64 = 0x6367_7270;
-const OLDEST: (u32, u32) = (5, 12);
+const OLDEST: (u32, u32) = (5, 10);
 
 /// The kernel's description of a link (the first words of `bpf_link_info`).
 #[derive(Clone, Copy, Debug, Default)]
