@@ -60,11 +60,29 @@ impl Lab {
         rate: u32,
         work: impl FnOnce() -> T + Send,
     ) -> Result<FloodReport<T>, LabError> {
-        self.network.outside.nft(&counting_rules(flows))?;
-        let sockets = self.flood_sockets(flows)?;
+        self.flood_from(&self.flood_sockets(flows)?, rate, work)
+    }
+
+    /// As [`Lab::flood_while`], from sockets that the caller opened and connected, each as a flow of its own. No two may
+    /// share destination and port.
+    ///
+    /// # Errors
+    /// When a socket is not connected, or counting or sending fails.
+    pub fn flood_from<T: Send>(
+        &self,
+        sockets: &[UdpSocket],
+        rate: u32,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<FloodReport<T>, LabError> {
+        let mut destinations = Vec::new();
+        for socket in sockets {
+            socket.set_nonblocking(true).map_err(doing("making a socket non-blocking"))?;
+            destinations.push(socket.peer_addr().map_err(doing("asking for a flow's destination"))?);
+        }
+        self.network.outside.nft(&counting_rules(&destinations))?;
         let stop = AtomicBool::new(false);
         let (value, sent, seconds) = thread::scope(|scope| {
-            let sender = scope.spawn(|| send_until(&sockets, rate, &stop));
+            let sender = scope.spawn(|| send_until(sockets, rate, &stop));
             let worker = scope.spawn(work);
             let value = worker.join();
             stop.store(true, Ordering::Relaxed);
@@ -74,13 +92,13 @@ impl Lab {
         })?;
         thread::sleep(SETTLE);
         let mut counts = Vec::new();
-        for (index, _) in flows.iter().enumerate() {
+        for index in 0..sockets.len() {
             let name = format!("flow_{index}");
             let received = self.network.outside.nft_counter("inet lab_flood", &name)?;
             counts.push(Counts { sent, received });
         }
         self.network.outside.nft("delete table inet lab_flood\n")?;
-        let flows = u32::try_from(flows.len()).unwrap_or(u32::MAX);
+        let flows = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
         #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
         let rate = sent as f64 * f64::from(flows) / seconds;
         Ok(FloodReport { value, counts, rate })
@@ -94,7 +112,6 @@ impl Lab {
                 .run(|| {
                     let socket = UdpSocket::bind(SocketAddr::new(*from, 0))?;
                     socket.connect(to)?;
-                    socket.set_nonblocking(true)?;
                     Ok(socket)
                 })?
                 .map_err(doing::<io::Error>("opening a flow of a flood"))?;
@@ -105,10 +122,10 @@ impl Lab {
 }
 
 /// Counts, then swallows, so that a flood costs the outside little and draws no answers.
-fn counting_rules(flows: &[FlowSpec]) -> String {
+fn counting_rules(destinations: &[SocketAddr]) -> String {
     let mut counters = String::new();
     let mut rules = String::new();
-    for (index, FlowSpec { to, .. }) in flows.iter().enumerate() {
+    for (index, to) in destinations.iter().enumerate() {
         let family = if to.is_ipv4() { "ip" } else { "ip6" };
         // Writing to a string cannot fail.
         let _ = writeln!(counters, "counter flow_{index} {{ }}");

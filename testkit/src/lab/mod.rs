@@ -33,10 +33,12 @@
 //! ```
 
 mod capture;
+mod cgroup;
 mod cost;
 mod error;
 mod flood;
 mod namespace;
+mod obstacle;
 mod outside;
 mod packet;
 mod probe;
@@ -52,10 +54,12 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 
+pub use cgroup::Cgroup;
 pub use cost::{Candidate, Cost};
 pub use error::LabError;
 pub use flood::{Counts, FloodReport, FlowSpec};
 pub use namespace::Namespace;
+pub use obstacle::obstacle;
 pub use packet::{Probe, ProbeKind};
 pub use probe::{Outcome, Place};
 pub use talk::still_talks;
