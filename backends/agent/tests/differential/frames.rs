@@ -123,10 +123,8 @@ fn long(mut packet: Packet) -> Packet {
 /// How often each fate was counted by the generation.
 fn counted(judge: &mut Judge<'_>, generation: &Generation) -> BTreeMap<Fate, u64> {
     let counters = generation.counters().unwrap_or_else(|error| panic!("{error}"));
-    let mut fates = BTreeMap::from([
-        (Fate::Malformed, counters.malformed.packets),
-        (Fate::Exempt, counters.exempt.packets),
-    ]);
+    let mut fates =
+        BTreeMap::from([(Fate::Malformed, counters.malformed.packets), (Fate::Exempt, counters.exempt.packets)]);
     for (outcome, counter) in (0..).zip(&counters.outcomes) {
         *fates.entry(judge.fate(Found::Outcome(outcome))).or_default() += counter.packets;
     }

@@ -150,7 +150,10 @@ impl<'j, 'c> Rounds<'j, 'c> {
         let protocol = self.judge.rng.choose(&PROTOCOLS).copied().unwrap_or(6);
         let (_, number) = self.places.port(&mut self.judge.rng);
         for packet in crafted(source, destination, protocol, number) {
-            self.judge.ask(self.generation, sender, &packet);
+            // All that are cut within their first header are alike.
+            if packet.bytes.len() >= 40 || self.judge.rng.chance(10) {
+                self.judge.ask(self.generation, sender, &packet);
+            }
         }
     }
 
@@ -177,8 +180,7 @@ impl<'j, 'c> Rounds<'j, 'c> {
             let v6 = self.judge.rng.chance(45);
             let destination = self.places.destination(&mut self.judge.rng, v6);
             let other = self.places.port(&mut self.judge.rng);
-            let (destination, other) =
-                if round % 2 == 0 { (destination, other) } else { (flow.destination.address, other) };
+            let destination = if round % 2 == 0 { destination } else { flow.destination.address };
             self.ask(sender, destination, other, shaped);
         }
     }
