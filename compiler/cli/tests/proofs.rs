@@ -110,7 +110,8 @@ fn what_is_not_understood_is_unknown_and_never_guessed() {
     }
     let missing = folder.run(&["verify", "p.egress", "--artifact", "none", "--target", "nftables"]);
     assert_eq!(missing.code, Some(2));
-    for wrong in [&["--artifact", "whole.nft"][..], &["--target", "cilium"], &["--hooks", "output"], &["--running"]] {
+    assert_eq!(folder.run(&["verify", "p.egress", "--artifact", "whole.nft"]).code, Some(0));
+    for wrong in [&["--artifact", "bytes"][..], &["--target", "cilium"], &["--hooks", "output"], &["--running"]] {
         assert_eq!(folder.run(&[&["verify", "p.egress"], wrong].concat()).code, Some(2), "{wrong:?}");
     }
 }

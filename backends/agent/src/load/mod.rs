@@ -46,6 +46,10 @@ pub(crate) struct Load {
     #[arg(long, value_name = "FILE")]
     require_key: Option<PathBuf>,
 
+    /// Load a snapshot too that the compiler could not prove equal to its source
+    #[arg(long)]
+    allow_unproved: bool,
+
     #[command(flatten)]
     folders: Folders,
 }
@@ -55,6 +59,7 @@ pub(crate) fn run(options: &Load) -> Result<Outcome, Failure> {
     let bytes = disk::read(&options.snapshot)?;
     let snapshot = read(&options.snapshot, &bytes)?;
     check_key(options, &snapshot)?;
+    check_proof(options, &snapshot)?;
     let named = points::existing(&options.at)?;
     let (state, _lock) = State::lock(&options.folders.state)?;
     let plan = Plan::make(state.attachments()?, named, options.identities.as_deref())?;
@@ -118,6 +123,16 @@ fn check_key(options: &Load, snapshot: &Snapshot) -> Result<(), Failure> {
             Err(Failure::new(format!("`{shown}` is not signed"))
                 .help("sign it with `egressc compile --sign-key KEY.pem`"))
         }
+    }
+}
+
+fn check_proof(options: &Load, snapshot: &Snapshot) -> Result<(), Failure> {
+    match &snapshot.meta.unproved {
+        Some(why) if !options.allow_unproved => {
+            Err(Failure::new(format!("`{}` is not proved equal to its source: {why}", options.snapshot.display()))
+                .help("compile it without `--unproved`, or load it with `--allow-unproved`"))
+        }
+        _ => Ok(()),
     }
 }
 

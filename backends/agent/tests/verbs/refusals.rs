@@ -30,6 +30,8 @@ fn refused_loads_change_nothing() {
     flipped[5000] ^= 1;
     let flipped = node.write("flipped.egb", flipped);
     let wrong_vector = node.write("vector.egb", with_a_wrong_vector(&snapshot(2, false)));
+    let unproved = changed(&snapshot(2, false), |snapshot| snapshot.meta.unproved = Some("too hard".to_owned()), None);
+    let unproved = node.write("unproved.egb", unproved);
     let bad_json = node.write("bad.json", r#"{"cgroups": {}"#);
     let unknown_field = node.write("field.json", r#"{"cgroups": {}, "pods": {}}"#);
     let elsewhere = node.write("elsewhere.json", r#"{"cgroups": {"/sys/fs/cgroup/no/such": "address"}}"#);
@@ -37,11 +39,12 @@ fn refused_loads_change_nothing() {
     std::fs::create_dir(&v1).unwrap();
     std::fs::write(v1.join("tasks"), "").unwrap();
     let (v1, plain) = (v1.to_string_lossy().into_owned(), node.text("state"));
-    let cases: [(i32, &str, &[&str]); 16] = [
+    let cases: [(i32, &str, &[&str]); 17] = [
         (1, "decides 2 of the test vectors otherwise: vector", &[&wrong_vector]),
         (2, "is signed by `ed25519:", &[&signed_by_other, "--require-key", &public]),
         (2, "is not signed", &[&good, "--require-key", &public]),
         (2, "no public ed25519 key", &[&good, "--require-key", &good.replace("good.egb", "bad.json")]),
+        (2, "is not proved equal to its source: too hard", &[&unproved]),
         (2, "its header says", &[&cut]),
         (2, "its SHA-256 is not", &[&flipped]),
         (2, "does not begin as a snapshot does", &[&bad_json]),
@@ -72,6 +75,7 @@ fn refused_loads_change_nothing() {
         assert_eq!(state(&node), files, "{arguments:?}");
     }
     assert!(node.sends("20.0.0.1", 4242) && !node.sends("20.0.0.1", 4243));
+    node.done("load", &[&unproved, "--allow-unproved"]);
     node.done("unload", &[]);
 }
 
