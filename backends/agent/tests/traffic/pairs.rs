@@ -42,7 +42,7 @@ pub(crate) struct Told {
 impl Pair {
     /// The first draw in which every mixture is told by some flow.
     pub(crate) fn draw(seed: u64) -> Self {
-        let pairs = (0..50).map(|attempt| Self::attempt(seed, attempt));
+        let pairs = (0..200).map(|attempt| Self::attempt(seed, attempt));
         pairs
             .into_iter()
             .find(Self::tells_everything)
@@ -106,18 +106,18 @@ fn text(rng: &mut Rng, generation: usize) -> String {
     for place in (1..apps.len()).rev() {
         apps.swap(place, rng.below(place + 1));
     }
-    let mut text = String::new();
+    let (ports, mut text) = (ports(rng), String::new());
     for app in apps {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "policy {app} {{\n  for pods(app={app})");
         if app == SENDERS[0].0 {
             text.push_str("  allow 20.1.0.0/24 on 443/tcp\n");
         }
-        let rules = rng.between(6, 10);
+        let rules = rng.between(8, 14);
         for _ in 0..rules {
             let to: Vec<String> = (0..rng.between(4, 12)).map(|_| prefix(rng)).collect();
-            let action = if rng.chance(85) { "allow" } else { "deny" };
-            let _ = writeln!(text, "  {action} {} on {}", to.join(", "), ports(rng));
+            let action = if rng.chance(65) { "allow" } else { "deny" };
+            let _ = writeln!(text, "  {action} {} on {}", to.join(", "), rng.pick(&ports));
         }
         text.push_str("}\n");
     }
@@ -129,8 +129,24 @@ fn prefix(rng: &mut Rng) -> String {
     if rng.chance(50) { format!("20.0.{number}.0/28") } else { format!("2001:db8:20:{number:x}::/64") }
 }
 
-fn ports(rng: &mut Rng) -> &'static str {
-    rng.pick(&["any", "40000/udp", "40001/udp", "443/tcp", "39000-40000/udp", "40001-50000/udp", "udp", "tcp, icmp"])
+/// A few port sets, of which each generation has others, so that their port classes are numbered otherwise.
+fn ports(rng: &mut Rng) -> [&'static str; 5] {
+    [(); 5].map(|()| {
+        rng.pick(&[
+            "any",
+            "udp",
+            "40000/udp",
+            "40001/udp",
+            "39000-40000/udp",
+            "40001-50000/udp",
+            "1-39999/udp",
+            "53/udp",
+            "443/tcp",
+            "tcp, icmp",
+            "1-50000/udp",
+            "40000-40001/udp, icmp",
+        ])
+    })
 }
 
 /// Where one sender sends, so that each kind of flow is there, and each mixture that can be told.
