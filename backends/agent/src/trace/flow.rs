@@ -7,6 +7,7 @@ use crate::state::State;
 use egress_agent::kernel::Endpoint;
 use egress_snapshot::Tables;
 use egress_snapshot::show;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -106,10 +107,24 @@ fn by_address(address: IpAddr, asked: &Asked, active: &Loaded) -> Result<Sender,
         let (from, to) = (address, asked.destination);
         return Err(Failure::new(format!("no packet goes from `{from}` to `{to}`: they are of different families")));
     }
-    let tables = Tables::new(active.generation.tables()?);
-    let tables = tables.map_err(|error| Failure::found(format!("what the kernel has is not sound: {error}")))?;
+    let tables = tables(active)?;
     let text = pod_at(address, active).unwrap_or_else(|| "by source address".to_owned());
     Ok(Sender { row: tables.source(address), text, source: address })
+}
+
+fn tables(active: &Loaded) -> Result<Tables, Failure> {
+    let tables = Tables::new(active.generation.tables()?);
+    tables.map_err(|error| Failure::found(format!("what the kernel has is not sound: {error}")))
+}
+
+/// The row of every address of a family, if they have one in common.
+fn whoever(active: &Loaded, v6: bool) -> Result<Option<u32>, Failure> {
+    let tables = tables(active)?;
+    let rows: BTreeSet<u32> = match v6 {
+        false => tables.sources_v4().into_iter().map(|(_, _, row)| row).collect(),
+        true => tables.sources_v6().into_iter().map(|(_, _, row)| row).collect(),
+    };
+    Ok(rows.first().copied().filter(|_| rows.len() == 1))
 }
 
 fn pod_at(address: IpAddr, active: &Loaded) -> Option<String> {
@@ -127,10 +142,10 @@ fn attached(from: &str, active: &Loaded, state: &State, source: IpAddr) -> Resul
     let row = match active.generation.endpoint(point.slot)? {
         Endpoint::Row(row) => row,
         Endpoint::Unknown => active.generation.layout().default_row,
-        Endpoint::ByAddress => {
-            return Err(Failure::new(format!("`{}` is judged by source address", point.point.text()))
-                .help("give the source address instead"));
-        }
+        Endpoint::ByAddress => whoever(active, source.is_ipv6())?.ok_or_else(|| {
+            Failure::new(format!("`{}` is judged by source address, and addresses differ", point.point.text()))
+                .help("give the source address instead")
+        })?,
     };
     Ok(Some(Sender { row, text: point.who.text(), source }))
 }

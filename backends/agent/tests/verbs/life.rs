@@ -1,6 +1,6 @@
 //! Loads that succeed, and everything that follows them until unload.
 
-use crate::support::{Node, key, read, snapshot, tables};
+use crate::support::{Node, compiled, key, read, snapshot, tables};
 use serde_json::json;
 
 #[test]
@@ -63,6 +63,16 @@ fn a_snapshot_is_loaded_asked_dumped_replaced_rolled_back_and_unloaded() {
     assert_eq!(node.run("dump", &["-o", &node.text("none")]).code, 2);
     assert_eq!(node.run("rollback", &[]).code, 2);
     assert_eq!(node.done("unload", &[]), "nothing is loaded\n");
+}
+
+#[test]
+fn a_point_by_address_is_traced_where_all_addresses_are_alike() {
+    let Some(node) = Node::for_test("alike") else { return };
+    let policy = "policy host { for all allow 20.0.0.0/8 on 443/tcp }".to_owned();
+    node.done("load", &[&node.write("1.egb", compiled(policy, 1)), "--cgroup", &node.cgroup()]);
+    assert_eq!(node.trace(&format!("{} to 20.0.0.1:443/tcp", node.cgroup()))["passes"], true);
+    assert_eq!(node.trace(&format!("{} to 20.0.0.1:444/tcp", node.cgroup()))["passes"], false);
+    node.done("unload", &[]);
 }
 
 #[test]

@@ -173,7 +173,11 @@ const INVENTORY: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
 
 /// The snapshot of the policy; the second kind does not allow 4242/udp.
 pub(crate) fn snapshot(generation: u64, allows_udp: bool) -> Vec<u8> {
-    let policy = if allows_udp { POLICY.to_owned() } else { POLICY.replace(", 4242/udp", "") };
+    compiled(if allows_udp { POLICY.to_owned() } else { POLICY.replace(", 4242/udp", "") }, generation)
+}
+
+/// The snapshot of any policy.
+pub(crate) fn compiled(policy: String, generation: u64) -> Vec<u8> {
     let sources = vec![SourceText { path: "shop.egress".into(), bytes: policy.into_bytes() }];
     let options = egress_compiler::Options::default();
     let compiled = egress_compiler::compile(Input { sources, root: ".".into() }, &MemoryFiles::default(), &options);
