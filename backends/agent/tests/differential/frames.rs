@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Programs that are tried, and drawn packets for each.
-const PROGRAMS: u64 = 8;
+const PROGRAMS: u64 = 6;
 const DRAWN: u64 = 600;
 
 /// More than a page, so that a frame with so much behind its packet is never in one piece.

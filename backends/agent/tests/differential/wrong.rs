@@ -20,7 +20,7 @@ fn tables_that_decide_otherwise_are_found() {
     let Some(node) = Node::for_test("tables_that_decide_otherwise_are_found") else { return };
     let kernel = node.kernel();
     let mut turns = 0;
-    for number in [2, 3, 5] {
+    for number in [3, 5] {
         let case = Case::draw(seed(), number);
         let tables = case.snapshot.tables.bytes();
         let rng = || Rng::new(seed(), 1 << 33 | number);
@@ -46,5 +46,5 @@ fn tables_that_decide_otherwise_are_found() {
             turns += 1;
         }
     }
-    assert!(turns >= 6, "only {turns} changes were tried");
+    assert!(turns >= 4, "only {turns} changes were tried");
 }
