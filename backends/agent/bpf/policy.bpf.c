@@ -203,4 +203,7 @@ SECTION("classifier") int policy_tc(struct __sk_buff *skb)
 	return judge(skb, skb->cb[1] ? 14 : 0) ? TC_NEXT : TC_SHOT;
 }
 
+/* Needs the maps above. */
+#include "connect.h"
+
 SECTION("license") char terms[] = "Dual MIT/GPL";

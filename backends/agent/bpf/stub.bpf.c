@@ -6,6 +6,7 @@
  * store switches all of them. Where there is no generation, the tail call fails and the packet is denied.
  */
 #include "abi.h"
+#include "connecting.h"
 #include "parse.h"
 #include "shared.h"
 
@@ -25,7 +26,8 @@ struct {
 	MAP_TYPE(key, u32);
 	MAP_TYPE(value, u32);
 	MAP_NUMBER(max_entries, 2);
-} policies_skb SECTION(".maps"), policies_tc SECTION(".maps");
+} policies_skb SECTION(".maps"), policies_tc SECTION(".maps"), policies_connect4 SECTION(".maps"),
+	policies_connect6 SECTION(".maps"), policies_sendmsg4 SECTION(".maps"), policies_sendmsg6 SECTION(".maps");
 
 /* With a constant index, which the kernel turns into a jump. In assembly, or the compiler joins both calls into one. */
 #define tail_call(context, array, index)                                                                               \
@@ -81,6 +83,44 @@ SECTION("classifier") int stub_tc(struct __sk_buff *skb)
 	else
 		tail_call(skb, &policies_tc, 0);
 	return TC_SHOT;
+}
+
+/*
+ * Where a process connects or sends: only to fail early, so whatever goes wrong here lets it go on to where packets are
+ * judged. `connect.h` says why the slot is safe where it is written.
+ */
+INLINE int hand_on(struct bpf_sock_addr *attempt, void *policies)
+{
+	u32 *who = bpf_sk_storage_get(&connecting, attempt->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!who)
+		return 1;
+	*who = slot;
+	if (second_is_active())
+		tail_call(attempt, policies, 1);
+	else
+		tail_call(attempt, policies, 0);
+	return 1;
+}
+
+SECTION("cgroup/connect4") int stub_connect4(struct bpf_sock_addr *attempt)
+{
+	return hand_on(attempt, &policies_connect4);
+}
+
+SECTION("cgroup/connect6") int stub_connect6(struct bpf_sock_addr *attempt)
+{
+	return hand_on(attempt, &policies_connect6);
+}
+
+SECTION("cgroup/sendmsg4") int stub_sendmsg4(struct bpf_sock_addr *attempt)
+{
+	return hand_on(attempt, &policies_sendmsg4);
+}
+
+SECTION("cgroup/sendmsg6") int stub_sendmsg6(struct bpf_sock_addr *attempt)
+{
+	return hand_on(attempt, &policies_sendmsg6);
 }
 
 SECTION("license") char terms[] = "Dual MIT/GPL";

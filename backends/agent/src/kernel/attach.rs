@@ -4,14 +4,17 @@
 //! agent ends. On kernels without tcx (before 6.6), filters of clsact, which need no pin: the pin is then the program's,
 //! named `SLOT-out-clsact`.
 //!
+//! At a cgroup, the hooks at which a process says where it wants to are attached besides where somebody asks for it (see
+//! `early`).
+//!
 //! The recorder is attached first and detached last, so that no connection from outside is missed while packets are judged.
 //! Attaching again renews a link's program at once. A filter of clsact is taken away and made again, so that for that
 //! instant nothing is judged there; stubs change only with the agent itself.
 
 use super::asked::{Asked, ETHERNET};
-use super::load::{INBOUND, STUB, loader, program};
+use super::load::{INBOUND, STUB, loader, program, verified};
 use super::pins::Pins;
-use super::{Hook, KernelError, MOST_SLOTS, sys};
+use super::{Early, Hook, KernelError, MOST_SLOTS, sys};
 use aya::Ebpf;
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::tc::{NlOptions, TcAttachOptions, TcError, qdisc_add_clsact, qdisc_detach_program};
@@ -57,13 +60,15 @@ pub enum TcKind {
     Clsact,
 }
 
-/// Whether a program judges what leaves the workload, or remembers what enters it.
+/// Whether a program judges what leaves the workload, remembers what enters it, or says early what would be denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// The stub.
     Out,
     /// The recorder.
     In,
+    /// The stub of a hook at which a process says where it wants to.
+    Early(Early),
 }
 
 /// What a link is attached to.
@@ -100,41 +105,44 @@ pub struct On<'a> {
 }
 
 impl Direction {
-    /// In the order of attaching.
+    /// Of packets, in the order of attaching.
     const BOTH: [Self; 2] = [Self::In, Self::Out];
 
     fn word(self) -> &'static str {
         match self {
             Self::Out => "out",
             Self::In => "in",
+            Self::Early(early) => early.word(),
         }
     }
 
     fn object(self) -> &'static [u8] {
         match self {
-            Self::Out => STUB,
+            Self::Out | Self::Early(_) => STUB,
             Self::In => INBOUND,
         }
     }
 
-    fn program(self, at: &str) -> String {
+    /// The program in the object: that of packets where they are seen, or of an early hook.
+    pub(super) fn program(self, at: &str) -> String {
         match self {
             Self::Out => format!("stub_{at}"),
             Self::In => format!("inbound_{at}"),
+            Self::Early(early) => format!("stub_{}", early.word()),
         }
     }
 
     fn cgroup(self) -> CgroupSkbAttachType {
         match self {
-            Self::Out => CgroupSkbAttachType::Egress,
+            Self::Out | Self::Early(_) => CgroupSkbAttachType::Egress,
             Self::In => CgroupSkbAttachType::Ingress,
         }
     }
 
     fn interface(self, side: Side) -> TcAttachType {
         match (self, side) {
-            (Self::Out, Side::Pod) | (Self::In, Side::Uplink) => TcAttachType::Ingress,
-            (Self::Out, Side::Uplink) | (Self::In, Side::Pod) => TcAttachType::Egress,
+            (Self::Out | Self::Early(_), Side::Pod) | (Self::In, Side::Uplink) => TcAttachType::Ingress,
+            (Self::Out | Self::Early(_), Side::Uplink) | (Self::In, Side::Pod) => TcAttachType::Egress,
         }
     }
 }
@@ -166,7 +174,7 @@ fn attach_cgroup(pins: &Pins, path: &Path, slot: u32, direction: Direction) -> R
     let name = direction.program("skb");
     let mut object = object(pins, direction, slot, 0)?;
     let stub: &mut CgroupSkb = program(&mut object, &name)?;
-    stub.load().map_err(|source| KernelError::program(&name, source))?;
+    verified(|| stub.load()).map_err(|source| KernelError::program(&name, source))?;
     let fd = stub.fd().map_err(|source| KernelError::program(&name, source))?;
     if renew(pins, slot, direction, fd.as_fd())? {
         return Ok(());
@@ -182,7 +190,7 @@ fn attach_tcx(pins: &Pins, interface: &str, side: Side, slot: u32, direction: Di
     let name = direction.program("tc");
     let mut object = object(pins, direction, slot, header_length(interface)?)?;
     let stub: &mut SchedClassifier = program(&mut object, &name)?;
-    stub.load().map_err(|source| KernelError::program(&name, source))?;
+    verified(|| stub.load()).map_err(|source| KernelError::program(&name, source))?;
     let fd = stub.fd().map_err(|source| KernelError::program(&name, source))?;
     if renew(pins, slot, direction, fd.as_fd())? {
         return Ok(());
@@ -201,7 +209,7 @@ fn attach_clsact(pins: &Pins, interface: &str, side: Side, slot: u32, direction:
     let name = direction.program("tc");
     let mut object = object(pins, direction, slot, header_length(interface)?)?;
     let stub: &mut SchedClassifier = program(&mut object, &name)?;
-    stub.load().map_err(|source| KernelError::program(&name, source))?;
+    verified(|| stub.load()).map_err(|source| KernelError::program(&name, source))?;
     let path = clsact_path(pins, slot, direction);
     let renewed = path.exists();
     match qdisc_add_clsact(interface) {
@@ -223,6 +231,7 @@ fn attach_clsact(pins: &Pins, interface: &str, side: Side, slot: u32, direction:
 }
 
 pub(super) fn detach(pins: &Pins, point: &Point, slot: u32) -> Result<(), KernelError> {
+    detach_early(pins, slot)?;
     for direction in Direction::BOTH.into_iter().rev() {
         let filter = clsact_path(pins, slot, direction);
         if filter.exists() {
@@ -236,6 +245,12 @@ pub(super) fn detach(pins: &Pins, point: &Point, slot: u32) -> Result<(), Kernel
         end_link(&link_path(pins, slot, direction))?;
     }
     Ok(())
+}
+
+/// Ends the links of a slot at the hooks at which a process says where it wants to.
+pub(super) fn detach_early(pins: &Pins, slot: u32) -> Result<(), KernelError> {
+    let directions = Early::ALL.map(Direction::Early);
+    directions.into_iter().try_for_each(|direction| end_link(&link_path(pins, slot, direction)))
 }
 
 /// Ends every link; filters of clsact stay, because only their points say where they are.
@@ -276,12 +291,12 @@ pub(super) fn rehearse(
     let answer = match hook {
         Hook::Cgroup => {
             let loaded: &mut CgroupSkb = program(&mut object, &name)?;
-            loaded.load().map_err(|source| KernelError::program(&name, source))?;
+            verified(|| loaded.load()).map_err(|source| KernelError::program(&name, source))?;
             asked.of_cgroup(loaded)
         }
         Hook::Tc => {
             let loaded: &mut SchedClassifier = program(&mut object, &name)?;
-            loaded.load().map_err(|source| KernelError::program(&name, source))?;
+            verified(|| loaded.load()).map_err(|source| KernelError::program(&name, source))?;
             asked.of_tc(loaded)
         }
     };
@@ -302,11 +317,12 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<Attached>, KernelError> {
     Ok(found)
 }
 
-/// `12-out`, `12-in`, `12-out-clsact`.
+/// `12-out`, `12-in`, `12-connect4`, `12-out-clsact`.
 fn parse_name(name: &str) -> Option<(u32, Direction, bool)> {
     let (name, filter) = name.strip_suffix("-clsact").map_or((name, false), |name| (name, true));
     let (slot, word) = name.split_once('-')?;
-    let direction = Direction::BOTH.into_iter().find(|direction| direction.word() == word)?;
+    let known = Direction::BOTH.into_iter().chain(Early::ALL.map(Direction::Early));
+    let direction = known.into_iter().find(|direction| direction.word() == word)?;
     Some((slot.parse().ok()?, direction, filter))
 }
 
@@ -328,7 +344,12 @@ fn open_link(path: &Path) -> Result<OwnedFd, KernelError> {
 }
 
 /// Gives a pinned link a new program; false when there is no such link, or its target is gone.
-fn renew(pins: &Pins, slot: u32, direction: Direction, program: BorrowedFd<'_>) -> Result<bool, KernelError> {
+pub(super) fn renew(
+    pins: &Pins,
+    slot: u32,
+    direction: Direction,
+    program: BorrowedFd<'_>,
+) -> Result<bool, KernelError> {
     let path = link_path(pins, slot, direction);
     if !path.exists() {
         return Ok(false);
@@ -342,7 +363,12 @@ fn renew(pins: &Pins, slot: u32, direction: Direction, program: BorrowedFd<'_>) 
     }
 }
 
-fn pin_link(pins: &Pins, slot: u32, direction: Direction, link: Result<FdLink, LinkError>) -> Result<(), KernelError> {
+pub(super) fn pin_link(
+    pins: &Pins,
+    slot: u32,
+    direction: Direction,
+    link: Result<FdLink, LinkError>,
+) -> Result<(), KernelError> {
     let path = link_path(pins, slot, direction);
     let link = link.map_err(|source| KernelError::of("make a link".to_owned(), &source))?;
     let _pinned: PinnedLink = link.pin(&path).map_err(|source| KernelError::pin(&path, source))?;
@@ -357,7 +383,7 @@ fn clsact_path(pins: &Pins, slot: u32, direction: Direction) -> PathBuf {
     pins.links().join(format!("{slot}-{}-clsact", direction.word()))
 }
 
-fn object(pins: &Pins, direction: Direction, slot: u32, offset: u32) -> Result<Ebpf, KernelError> {
+pub(super) fn object(pins: &Pins, direction: Direction, slot: u32, offset: u32) -> Result<Ebpf, KernelError> {
     let mut loader = loader(pins);
     loader.override_global("slot", &slot, true).override_global("offset", &offset, true);
     loader.load(direction.object()).map_err(|source| KernelError::object(direction.word(), source))

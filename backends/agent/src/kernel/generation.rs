@@ -5,9 +5,9 @@
 
 use super::asked::{Asked, ETHERNET};
 use super::shared::{COUNT_BEYOND, DIRECT_ROW, RESULT_EXEMPT};
-use super::{Endpoint, KernelError, MOST_SLOTS, pins, sys};
+use super::{Early, Endpoint, KernelError, MOST_SLOTS, early, pins, sys};
 use aya::maps::{Array, MapData, PerCpuArray};
-use aya::programs::{CgroupSkb, CgroupSkbAttachType, ProgramError, SchedClassifier};
+use aya::programs::{CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, ProgramError, SchedClassifier};
 use egress_snapshot::layout::{LINE, Layout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ pub struct Generation {
     folder: PathBuf,
     pub(super) skb: CgroupSkb,
     pub(super) tc: SchedClassifier,
+    pub(super) early: Vec<(Early, CgroupSockAddr)>,
     tables: MapData,
     length: usize,
     layout: Layout,
@@ -89,6 +90,7 @@ impl Generation {
         let skb = skb.map_err(|source| pinned_program(folder, "policy_skb", source))?;
         let tc = SchedClassifier::from_pin(folder.join("policy_tc"));
         let tc = tc.map_err(|source| pinned_program(folder, "policy_tc", source))?;
+        let early = early::pinned(folder)?;
         let tables = pins::data(&folder.join("tables"))?;
         let damaged = |why: &str| KernelError::Damaged { path: folder.join("tables"), why: why.to_owned() };
         let length = tables.info().map_err(|source| KernelError::map("tables", source))?.value_size() as usize;
@@ -96,7 +98,7 @@ impl Generation {
         let length = length.saturating_sub(LINE);
         let head = sys::copy_of(tables.fd().as_fd(), length.min(LINE * 4)).map_err(|e| damaged(&e.to_string()))?;
         let layout = Layout::read(&head).ok_or_else(|| damaged("it is too short"))?;
-        Ok(Some(Self { folder: folder.to_owned(), skb, tc, tables, length, layout }))
+        Ok(Some(Self { folder: folder.to_owned(), skb, tc, early, tables, length, layout }))
     }
 
     /// The layout in its tables.
@@ -176,7 +178,8 @@ impl Generation {
         for name in ["endpoints", "counters", "layout"] {
             sum += charged(pins::data(&self.folder.join(name))?.fd().as_fd())?;
         }
-        for fd in [self.skb.fd(), self.tc.fd()] {
+        let early = self.early.iter().map(|(_, program)| program.fd());
+        for fd in [self.skb.fd(), self.tc.fd()].into_iter().chain(early) {
             sum += charged(fd.map_err(|source| KernelError::program("policy", source))?.as_fd())?;
         }
         Ok(sum)

@@ -4,11 +4,12 @@
 
 use super::pins::{self, Pins};
 use super::shared::COUNT_BEYOND;
-use super::{Endpoint, Generation, KernelError, MOST_SLOTS, Place, sys};
+use super::{Early, Endpoint, Generation, KernelError, MOST_SLOTS, Place, early, sys};
 use aya::maps::{Array, MapData, ProgramArray};
-use aya::programs::{CgroupSkb, Program, SchedClassifier};
+use aya::programs::{CgroupSkb, Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use egress_snapshot::layout::{LINE, Layout, MAGIC, WORDS};
+use std::io::ErrorKind;
 use std::path::Path;
 
 static POLICY: &[u8] = include_bytes_aligned!("../../bpf/policy.bpf.o");
@@ -16,7 +17,20 @@ pub(super) static STUB: &[u8] = include_bytes_aligned!("../../bpf/stub.bpf.o");
 pub(super) static INBOUND: &[u8] = include_bytes_aligned!("../../bpf/inbound.bpf.o");
 
 /// Maps that both generations and all attach points use.
-const SHARED: [&str; 7] = ["active", "policies_skb", "policies_tc", "inbound", "events", "rates", "lost"];
+const SHARED: [&str; 12] = [
+    "active",
+    "policies_skb",
+    "policies_tc",
+    "policies_connect4",
+    "policies_connect6",
+    "policies_sendmsg4",
+    "policies_sendmsg6",
+    "connecting",
+    "inbound",
+    "events",
+    "rates",
+    "lost",
+];
 
 /// What is to be loaded.
 #[derive(Clone, Copy, Debug)]
@@ -89,15 +103,17 @@ fn load(pins: &Pins, layout: &Layout, tables: &[u8], folder: &Path) -> Result<Eb
     let mut loader = loader(pins);
     let mut object = loader
         .override_global("layout", words, true)
+        .override_global("names_process", &early::names_process(), true)
         .map_pin_path("tables", folder.join("tables"))
         .map_max_entries("endpoints", MOST_SLOTS)
         .map_max_entries("counters", layout.outcome_count.saturating_add(COUNT_BEYOND))
         .load(POLICY)
         .map_err(|source| KernelError::object("policy", source))?;
     let skb: &mut CgroupSkb = program(&mut object, "policy_skb")?;
-    skb.load().map_err(|source| KernelError::program("policy_skb", source))?;
+    verified(|| skb.load()).map_err(|source| KernelError::program("policy_skb", source))?;
     let tc: &mut SchedClassifier = program(&mut object, "policy_tc")?;
-    tc.load().map_err(|source| KernelError::program("policy_tc", source))?;
+    verified(|| tc.load()).map_err(|source| KernelError::program("policy_tc", source))?;
+    early::load(&mut object)?;
     Ok(object)
 }
 
@@ -123,9 +139,10 @@ fn pin(mut object: Ebpf, folder: &Path) -> Result<(), KernelError> {
         let map = object.map(map).ok_or_else(|| missing(map))?;
         map.pin(&path).map_err(|source| KernelError::pin(&path, source))?;
     }
-    for name in ["policy_skb", "policy_tc"] {
-        let path = folder.join(name);
-        let program = object.program_mut(name).ok_or_else(|| missing(name))?;
+    let packets = ["policy_skb", "policy_tc"].map(str::to_owned);
+    for name in packets.into_iter().chain(Early::ALL.map(Early::policy)) {
+        let path = folder.join(&name);
+        let program = object.program_mut(&name).ok_or_else(|| missing(&name))?;
         program.pin(&path).map_err(|source| KernelError::pin(&path, source))?;
     }
     Ok(())
@@ -156,13 +173,27 @@ fn install(pins: &Pins, place: Place, generation: &Generation) -> Result<(), Ker
         let mut policies: ProgramArray<MapData> = pins::typed(&pins.shared(name))?;
         policies.set(place.index(), program, 0).map_err(|source| KernelError::map(name, source))?;
     }
-    Ok(())
+    early::install(pins, place, &generation.early)
+}
+
+/// How often a program is given to the verifier before its interruptions are an error.
+const TRIES: usize = 5;
+
+/// Loads a program. The kernel stops verifying when a signal comes, and wants to be asked again.
+pub(super) fn verified(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    for _ in 1..TRIES {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+    load()
 }
 
 /// A program of an object, as what it must be.
 pub(super) fn program<'a, P>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut P, KernelError>
 where
-    &'a mut P: TryFrom<&'a mut Program, Error = aya::programs::ProgramError>,
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
     let program = object.program_mut(name).ok_or_else(|| missing(name))?;
     program.try_into().map_err(|source| KernelError::program(name, source))

@@ -6,10 +6,11 @@
 //!
 //! # What is pinned
 //!
-//! Below `BPFFS/egressc`: `active` (one word: 0 or 1), `policies_skb` and `policies_tc` (program arrays of two),
-//! `inbound`, `events`, `rates`, `lost`, and the folders `place-0`, `place-1` (`tables`, `endpoints`, `counters`,
-//! `layout`, `policy_skb`, `policy_tc`) and `links` (`SLOT-out`, `SLOT-in`). Every attach point runs a stub of its own,
-//! which reads `active` and jumps into the program at that place.
+//! Below `BPFFS/egressc`: `active` (one word: 0 or 1), `policies_skb`, `policies_tc`, `policies_connect4`, … (program
+//! arrays of two, one for each hook), `connecting`, `inbound`, `events`, `rates`, `lost`, and the folders `place-0`,
+//! `place-1` (`tables`, `endpoints`, `counters`, `layout`, `policy_skb`, `policy_tc`, `policy_connect4`, …) and `links`
+//! (`SLOT-out`, `SLOT-in`, and with [`Kernel::attach_early`] `SLOT-connect4`, …). Every attach point runs a stub of its
+//! own, which reads `active` and jumps into the program at that place.
 //!
 //! # Why one whole generation is enforced whatever happens
 //!
@@ -30,6 +31,7 @@
 
 mod asked;
 mod attach;
+mod early;
 mod error;
 mod events;
 mod generation;
@@ -39,6 +41,7 @@ mod shared;
 mod sys;
 
 pub use attach::{Attached, Direction, On, Point, Side, Target, TcKind};
+pub use early::Early;
 pub use error::KernelError;
 pub use events::{Event, Events};
 pub use generation::{Answer, Counter, Counters, Found, Generation, Hook};
@@ -195,6 +198,23 @@ impl Kernel {
     /// Where the point does not exist, is of cgroup v1, or the kernel refuses. Whatever was attached before stays.
     pub fn attach(&self, point: &Point, slot: u32, kind: TcKind) -> Result<(), KernelError> {
         attach::attach(&self.pins, point, slot, kind)
+    }
+
+    /// Attaches the programs of a slot to the hooks of a cgroup at which a process says where it wants to, or renews them:
+    /// what the policy denies fails at once, and is recorded with the process. Packets are judged all the same.
+    ///
+    /// # Errors
+    /// Where there is no such cgroup, it is of version 1, or the kernel refuses.
+    pub fn attach_early(&self, cgroup: &Path, slot: u32) -> Result<(), KernelError> {
+        early::attach(&self.pins, cgroup, slot)
+    }
+
+    /// Detaches a slot's programs from those hooks. What is already gone is no error.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn detach_early(&self, slot: u32) -> Result<(), KernelError> {
+        attach::detach_early(&self.pins, slot)
     }
 
     /// Detaches a slot's programs from the point that it was attached to. What is already gone is no error.

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 mod attaching;
+mod connect;
 mod generations;
 mod objects;
 mod packets;
