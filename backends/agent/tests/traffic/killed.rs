@@ -78,6 +78,21 @@ fn a_killed_agent_leaves_one_whole_generation_and_the_next_goes_on() {
     }
 }
 
+/// The judge would see a mixture: the senders of one generation with the tables of the other.
+#[test]
+fn a_mixture_of_generations_is_told_from_both() {
+    let Some(scene) = Scene::for_test("a_mixture_of_generations_is_told_from_both") else { return };
+    let pair = Pair::draw(seed());
+    let judge = Judge::new(&scene, &pair);
+    scene.attach(&Scene::pod_point(), SLOT, TcKind::Best);
+    scene.attach(&scene.cgroup_point(), OTHER_SLOT, TcKind::Best);
+    for (tables, senders) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let endpoints = pair.endpoints(senders, [SLOT, OTHER_SLOT]);
+        scene.kernel.switch(load(&scene.kernel, pair.snapshots[tables].tables.bytes(), &endpoints)).unwrap();
+        assert_eq!(judge.judged_by(&pair).ok(), (tables == senders).then_some(tables), "{tables} {senders}");
+    }
+}
+
 /// What the agent's process needs.
 struct Orders {
     folder: tempfile::TempDir,
@@ -202,6 +217,10 @@ impl Judge {
 
     /// Which of the two generations all flows were judged by.
     fn generation(&self, pair: &Pair) -> usize {
+        self.judged_by(pair).unwrap_or_else(|neither| panic!("{neither}"))
+    }
+
+    fn judged_by(&self, pair: &Pair) -> Result<usize, String> {
         let arrived = self.arrived();
         let told = || pair.flows.iter().flatten().enumerate();
         let allowed = |generation: usize| {
@@ -209,9 +228,9 @@ impl Judge {
             flows.map(|(place, _)| place).collect::<BTreeSet<usize>>()
         };
         let judged_by = [0, 1].into_iter().find(|generation| allowed(*generation) == arrived);
-        judged_by.unwrap_or_else(|| {
+        judged_by.ok_or_else(|| {
             let wrong = told().filter(|(place, flow)| arrived.contains(place) && flow.allowed == [false; 2]);
-            panic!("neither: {arrived:?} of {:?}, {:?}", [0, 1].map(allowed), wrong.collect::<Vec<_>>())
+            format!("neither: {arrived:?} of {:?}, {:?}", [0, 1].map(allowed), wrong.collect::<Vec<_>>())
         })
     }
 
