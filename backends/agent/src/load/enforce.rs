@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::generations::{self, Loaded};
 use crate::state::{Recorded, State};
 use crate::terminal;
-use egress_agent::kernel::{Attached, Direction, Generation, Kernel, Place, Target, TcKind};
+use egress_agent::kernel::{Attached, Direction, Early, Generation, Kernel, Place, Point, Target, TcKind};
 
 /// Enforces a prepared generation.
 pub(super) fn enforce(
@@ -77,7 +77,10 @@ impl Attaching<'_> {
         let renew = self.plan.before.agent != self.plan.after.agent;
         for point in &self.plan.after.points {
             match state_of(point, &attached) {
-                Link::Whole if !renew => continue,
+                Link::Whole if !renew => {
+                    self.attach_early(point, &attached)?;
+                    continue;
+                }
                 Link::Gone if !self.plan.named.contains(&point.point) => {
                     terminal::note(&format!("{} does not exist at the moment, and is left out", point.point.text()));
                     continue;
@@ -86,12 +89,24 @@ impl Attaching<'_> {
                 Link::Whole | Link::Gone | Link::Missing => {}
             }
             self.kernel.attach(&point.point.point(), point.slot, TcKind::Best)?;
+            self.attach_early(point, &[])?;
         }
         Ok(())
     }
 
-    /// Detaches the points that were not there before.
+    /// Last, because it only says early what packets would find out.
+    fn attach_early(&self, point: &Recorded, attached: &[Attached]) -> Result<(), Failure> {
+        match point.point.point() {
+            Point::Cgroup(path) if point.connect && !fails_early(point, attached) => {
+                Ok(self.kernel.attach_early(&path, point.slot)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Detaches what was not there before.
     fn undo(&self) -> Result<(), Failure> {
+        self.plan.newly_early().try_for_each(|point| self.kernel.detach_early(point.slot))?;
         self.plan.new_points().try_for_each(|point| Ok(self.kernel.detach(&point.point.point(), point.slot)?))
     }
 }
@@ -109,7 +124,16 @@ pub(crate) enum Link {
     Gone,
 }
 
-/// How a point stands.
+/// Whether every hook at which a process says where it wants to is attached to what the point names.
+pub(crate) fn fails_early(point: &Recorded, attached: &[Attached]) -> bool {
+    let Some(target) = point.point.target() else { return false };
+    Early::ALL.into_iter().all(|early| {
+        let wanted = Attached { slot: point.slot, direction: Direction::Early(early), target };
+        attached.contains(&wanted)
+    })
+}
+
+/// How a point stands, as far as packets are judged there.
 pub(crate) fn state_of(point: &Recorded, attached: &[Attached]) -> Link {
     let Some(target) = point.point.target() else { return Link::Gone };
     let mine: Vec<&Attached> = attached.iter().filter(|attached| attached.slot == point.slot).collect();

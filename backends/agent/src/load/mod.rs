@@ -17,7 +17,7 @@ use crate::terminal;
 use egress_agent::kernel::{Endpoint, Kernel, New};
 use egress_snapshot::show::hex;
 use egress_snapshot::{Snapshot, file, sign};
-pub(crate) use enforce::{Link, state_of};
+pub(crate) use enforce::{Link, fails_early, state_of};
 use plan::Plan;
 use std::path::{Path, PathBuf};
 pub(crate) use vectors::ethertype;
@@ -37,6 +37,12 @@ pub(crate) struct Load {
     /// Without this file, points are judged by source address. With it, points that it does not name are unknown.
     #[arg(long, value_name = "FILE")]
     identities: Option<PathBuf>,
+
+    /// Let what is denied fail at once where a process of a cgroup connects or sends, and record the process
+    ///
+    /// For the cgroups that are named, or for all when none is; it stays so until they are unloaded.
+    #[arg(long)]
+    connect: bool,
 
     /// Load it, ask the kernel all test vectors, and remove it again
     #[arg(long)]
@@ -62,7 +68,7 @@ pub(crate) fn run(options: &Load) -> Result<Outcome, Failure> {
     check_proof(options, &snapshot)?;
     let named = points::existing(&options.at)?;
     let (state, _lock) = State::lock(&options.folders.state)?;
-    let plan = Plan::make(state.attachments()?, named, options.identities.as_deref())?;
+    let plan = Plan::make(state.attachments()?, named, options.identities.as_deref(), options.connect)?;
     plan.notes(&snapshot.meta).iter().for_each(|note| terminal::note(note));
     let was_empty = Kernel::look(&options.folders.bpffs)?.is_none();
     let kernel = Kernel::open(&options.folders.bpffs)?;

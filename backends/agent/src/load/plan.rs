@@ -19,8 +19,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Points that were attached before stay, with their identities unless the file says otherwise.
-    pub(super) fn make(before: Attachments, named: Vec<Name>, identities: Option<&Path>) -> Result<Self, Failure> {
+    /// Points that were attached before stay, with their identities unless the file says otherwise. With `connect`, the
+    /// named cgroups fail early, or all of them where none is named.
+    pub(super) fn make(
+        before: Attachments,
+        named: Vec<Name>,
+        identities: Option<&Path>,
+        connect: bool,
+    ) -> Result<Self, Failure> {
         let mut after = Attachments { points: before.points.clone(), ..Attachments::default() };
         let is_known = |name: &Name| before.points.iter().any(|point| point.point == *name);
         let new: Vec<Name> = named.iter().filter(|name| !is_known(name)).cloned().collect();
@@ -44,9 +50,12 @@ impl Plan {
                     .help("detach some with `egress-agent unload --cgroup PATH`")
             })?;
             slots.insert(slot);
-            after.points.push(Recorded { slot, point: name, who });
+            after.points.push(Recorded { slot, point: name, who, connect: false });
         }
         after.points.sort_by_key(|point| point.slot);
+        if connect {
+            fail_early(&mut after.points, &named)?;
+        }
         Ok(Self { before, after, named })
     }
 
@@ -54,6 +63,13 @@ impl Plan {
     pub(super) fn new_points(&self) -> impl Iterator<Item = &Recorded> {
         let is_new = |point: &&Recorded| !self.before.points.iter().any(|known| known.point == point.point);
         self.after.points.iter().filter(is_new)
+    }
+
+    /// Points that were there before and did not fail early.
+    pub(super) fn newly_early(&self) -> impl Iterator<Item = &Recorded> {
+        let before = |point: &Recorded| self.before.points.iter().find(|known| known.point == point.point);
+        let is_newly = move |point: &&Recorded| point.connect && before(point).is_some_and(|known| !known.connect);
+        self.after.points.iter().filter(is_newly)
     }
 
     /// What the user should know before it is done.
@@ -72,5 +88,20 @@ impl Plan {
             }
         }
         notes
+    }
+}
+
+fn fail_early(points: &mut [Recorded], named: &[Name]) -> Result<(), Failure> {
+    let is_cgroup = |name: &Name| matches!(name, Name::Cgroup(_));
+    let all = !named.iter().any(is_cgroup);
+    let mut found = false;
+    for point in points.iter_mut().filter(|point| is_cgroup(&point.point) && (all || named.contains(&point.point))) {
+        point.connect = true;
+        found = true;
+    }
+    match found {
+        true => Ok(()),
+        false => Err(Failure::new("`--connect` is for cgroups, and there is none")
+            .help("give `--cgroup PATH` too: only there a process is known when it connects")),
     }
 }

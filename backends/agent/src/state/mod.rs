@@ -41,6 +41,9 @@ pub(crate) struct Recorded {
     pub(crate) slot: u32,
     pub(crate) point: Name,
     pub(crate) who: Who,
+    /// Whether what is denied fails early there. It stays so until the point is unloaded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) connect: bool,
 }
 
 impl Default for Attachments {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::generations::{self, Loaded};
-use crate::load::{Link, state_of};
+use crate::load::{Link, fails_early, state_of};
 use crate::state::{Recorded, State};
 use egress_agent::kernel::{Attached, Counter, Endpoint, Generation, Kernel, MOST_SLOTS};
 use egress_snapshot::Meta;
@@ -79,6 +79,9 @@ pub(super) struct Point {
     pub(super) identity: Option<Identity>,
     /// What the kernel has: `unknown`, `address` or a row.
     pub(super) judged: String,
+    /// What `load --connect` asked for: `attached` or `missing`; nothing where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connect: Option<&'static str>,
 }
 
 impl From<Counter> for Count {
@@ -124,7 +127,8 @@ fn point(recorded: &Recorded, attached: &[Attached], running: Option<&Generation
         Link::Gone => "gone",
     };
     let (point, slot, who) = (recorded.point.text(), recorded.slot, recorded.who.text());
-    Ok(Point { point, slot, state, who, identity, judged })
+    let connect = recorded.connect.then(|| if fails_early(recorded, attached) { "attached" } else { "missing" });
+    Ok(Point { point, slot, state, who, identity, judged, connect })
 }
 
 fn held(loaded: &Loaded) -> Result<Held, Failure> {

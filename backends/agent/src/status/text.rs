@@ -21,7 +21,12 @@ pub(super) fn text(facts: &Facts) -> String {
         out.push_str("\nattach points\n");
     }
     for point in &facts.points {
-        let _ = writeln!(out, "  {:<9} {}: {}, judged by {}", point.state, point.point, point.who, point.judged);
+        let early = match point.connect {
+            None => "",
+            Some("attached") => ", fails early",
+            Some(_) => ", should fail early and does not",
+        };
+        let _ = writeln!(out, "  {:<9} {}: {}, judged by {}{early}", point.state, point.point, point.who, point.judged);
     }
     for slot in &facts.strays {
         let _ = writeln!(out, "  slot {slot} is attached, but not in the state folder; it is judged as unknown");

@@ -3,6 +3,8 @@
 //! They need root; without it they say by name that they were skipped, or fail where `EGRESS_REQUIRE_LAB` is 1.
 
 #[cfg(test)]
+mod connecting;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod life;
