@@ -141,7 +141,7 @@ impl Scene {
         ] {
             run("ip", &line.split(' ').collect::<Vec<_>>()).unwrap();
         }
-        Some(Self { kernel: bpffs.kernel(), cgroup, bpffs: bpffs })
+        Some(Self { kernel: bpffs.kernel(), cgroup, bpffs })
     }
 
     /// Runs in a thread of the cgroup, whose name is its command.
