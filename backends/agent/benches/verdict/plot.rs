@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 const FILE: &str = "docs/figures/ebpf-verdict.svg";
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 420.0;
 /// Where the axes are: left, right, top, bottom.
 const AREA: [f64; 4] = [64.0, 540.0, 44.0, 366.0];
