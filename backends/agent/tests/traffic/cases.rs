@@ -3,6 +3,7 @@
 //! A case is made before anything is attached, and sent afterwards. Its sender is in the cgroup and in the pod, if its
 //! name does not say otherwise.
 
+use crate::inbound::accept;
 use crate::scene::Scene;
 use egress_testkit::lab::{NODE_V4, NODE_V6, Namespace, Place};
 use nix::sys::socket::{MsgFlags, sendto, setsockopt, sockopt};
@@ -217,10 +218,7 @@ fn answer_connection(scene: &Scene, to: IpAddr) -> Sending<'_> {
     Box::new(move || {
         let listener = run_in_pod(scene, || TcpListener::bind(SocketAddr::new(own(POD, to), 0)))?;
         let service = listener.local_addr()?;
-        let answer = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept()?;
-            stream.write_all(b"pong")
-        });
+        let answer = std::thread::spawn(move || accept(&listener)?.write_all(b"pong"));
         let asked = scene.lab.outside().run(|| {
             let socket = Socket::new(Domain::for_address(service), Type::STREAM, None)?;
             socket.set_linger(Some(Duration::ZERO))?;

@@ -46,6 +46,7 @@ fn send_and_receive(scene: &Scene, service: SocketAddr) {
     let own = SocketAddr::new(own(POD, service.ip()), 0);
     let stream = run_in_pod(scene, || stream_from(own, service, patience)).unwrap();
     stream.set_read_timeout(Some(patience)).unwrap();
+    stream.set_write_timeout(Some(patience)).unwrap();
     let data: Vec<u8> = (0..LARGE).map(|place| (place % 251) as u8).collect();
     let mut received = vec![0; LARGE];
     std::thread::scope(|scope| {
