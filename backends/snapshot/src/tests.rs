@@ -204,7 +204,10 @@ fn a_snapshot_is_shown() {
     }
     let json = crate::show::json(&snapshot);
     assert_eq!(json["digest"], format!("sha256:{digest}"));
-    assert_eq!((&json["generation"], &json["vector_count"], &json["counts"]["rows"]), (&5.into(), &5.into(), &3.into()));
+    assert_eq!(
+        (&json["generation"], &json["vector_count"], &json["counts"]["rows"]),
+        (&5.into(), &5.into(), &3.into())
+    );
     assert!(json.get("vectors").is_none() && json["rules"][1]["name"] == "shop#2");
     let bytes: u64 = json["parts"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap()).sum();
     assert!(bytes <= snapshot.tables.bytes().len() as u64, "{bytes}");
