@@ -27,7 +27,7 @@ fn v4_obstacle(to: Ipv4Addr) -> Option<&'static str> {
         (0, ..) => Some("this network"),
         (127, ..) => Some("loopback"),
         (224..=239, ..) => Some("multicast"),
-        (169, 254, _) => Some("link-local, on the lab's own links"),
+        (169, 254, 0 | 1) => Some("link-local, on the lab's own links"),
         (192, 0, 2) => Some("the node and its own network"),
         _ if to.is_broadcast() => Some("broadcast"),
         _ => None,
