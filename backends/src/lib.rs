@@ -5,4 +5,4 @@ pub mod ebpf;
 pub mod nftables;
 pub mod target;
 
-pub use target::{Artifact, EmitError, Level, Notice};
+pub use target::{Artifact, EmitError, Level, Notice, Routing};

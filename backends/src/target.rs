@@ -18,6 +18,16 @@ pub struct Artifact {
     pub notices: Vec<Notice>,
 }
 
+/// Who chooses the source addresses of flows that leave through a gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Routing {
+    /// The artifact itself.
+    #[default]
+    Own,
+    /// Another target of the same call, so that the artifact filters only and leaves `via` alone.
+    Elsewhere,
+}
+
 /// Something that the target does in its own way, or that is about to be too much for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Notice {

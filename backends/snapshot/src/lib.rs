@@ -8,6 +8,7 @@
 
 mod agree;
 pub mod file;
+pub mod gateway;
 pub mod layout;
 pub mod meta;
 pub mod show;

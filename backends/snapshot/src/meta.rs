@@ -3,6 +3,7 @@
 //! Nothing here is read by the kernel. The agent finds the row of an identity by [`Meta::row_of`]; people and verifiers
 //! read the rest.
 
+use crate::gateway::Gateway;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -154,16 +155,6 @@ pub struct PodAddress {
     pub identity: Identity,
     /// The row of its flows.
     pub row: u32,
-}
-
-/// A gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gateway {
-    /// The declared name.
-    pub name: String,
-    /// Its source addresses.
-    pub addresses: Vec<IpAddr>,
 }
 
 /// What an outcome means.

@@ -1,7 +1,8 @@
 //! Hand-made tables and snapshots for tests: an independent builder that may choose among all forms that are allowed.
 
+use crate::gateway::{self, Gateway};
 use crate::layout::{Entry, Kind, LAYOUT_LINES, LINE, Layout, MAGIC, VALUE_BITS, outcome};
-use crate::meta::{Combination, Gateway, Identity, Meta, Outcome, PodAddress, Rule, Set, Vector, Verdict};
+use crate::meta::{Combination, Identity, Meta, Outcome, PodAddress, Rule, Set, Vector, Verdict};
 
 /// SplitMix64, so that a seed says everything.
 pub(crate) struct Random(pub(crate) u64);
@@ -267,7 +268,12 @@ pub(crate) fn small_meta() -> Meta {
         sets: vec![Set::All, Set::Address("10.0.0.1/32".to_owned())],
         combinations: vec![Combination { sets: vec![0], row: 1 }],
         pods: vec![PodAddress { address: "10.0.0.1".parse().unwrap(), identity: pod, row: 1 }],
-        gateways: vec![Gateway { name: "eu-fixed".to_owned(), addresses: vec!["203.0.113.10".parse().unwrap()] }],
+        gateways: vec![Gateway {
+            name: "eu-fixed".to_owned(),
+            number: 1,
+            nodes: None,
+            addresses: vec![gateway::Address { address: "203.0.113.10".parse().unwrap(), managed: false }],
+        }],
         outcomes: vec![
             outcome(Verdict::Denied, &[], false),
             outcome(Verdict::Allowed, &[0], false),

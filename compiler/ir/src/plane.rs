@@ -95,13 +95,19 @@ pub enum Outcome {
     Passes(Option<GatewayId>),
     /// It is stopped.
     Dropped,
+    /// It passes with a source address that no declared gateway has and its node has not either. No program means that;
+    /// an artifact that was edited can do it.
+    Misrouted,
 }
 
 impl Outcome {
     /// Whether the flow goes on.
     #[must_use]
     pub fn passes(self) -> bool {
-        matches!(self, Self::Passes(_))
+        match self {
+            Self::Passes(_) | Self::Misrouted => true,
+            Self::Dropped => false,
+        }
     }
 }
 

@@ -114,11 +114,11 @@ impl Look {
         let here = spot.here;
         let flow = || example(stop, spot, sender);
         let must_go: Vec<RuleId> = match outcome {
-            Outcome::Passes(_) if !here.governed => {
+            Outcome::Passes(_) | Outcome::Misrouted if !here.governed => {
                 self.give_up(|| flow().map(|flow| Fix::NoPolicy(Box::new(flow))));
                 Vec::new()
             }
-            Outcome::Passes(_) => here.allows.iter().map(|(rule, _)| *rule).collect(),
+            Outcome::Passes(_) | Outcome::Misrouted => here.allows.iter().map(|(rule, _)| *rule).collect(),
             Outcome::Dropped if here.governed && here.allows.is_empty() => {
                 self.give_up(|| flow().map(|flow| Fix::NoAllow(Box::new(flow))));
                 Vec::new()

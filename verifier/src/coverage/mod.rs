@@ -143,7 +143,7 @@ impl Covered {
         let (sum, deciding) = match here.outcome() {
             _ if !here.denies.is_empty() => (&mut self.denied, here.denies.clone()),
             _ if !here.governed => (&mut self.ungoverned, Vec::new()),
-            Outcome::Passes(_) => (&mut self.allowed, allows()),
+            Outcome::Passes(_) | Outcome::Misrouted => (&mut self.allowed, allows()),
             Outcome::Dropped if here.allows.is_empty() => (&mut self.default, Vec::new()),
             Outcome::Dropped => (&mut self.conflicting, allows()),
         };

@@ -156,6 +156,7 @@ impl Hasher {
                 self.word(2);
                 self.length(gateway.index());
             }
+            Outcome::Misrouted => self.word(3),
         }
     }
 

@@ -230,6 +230,7 @@ pub(crate) fn what(outcome: egress_ir::Outcome, gateways: &BTreeMap<egress_ir::G
     match outcome {
         egress_ir::Outcome::Dropped => What::Dropped,
         egress_ir::Outcome::Passes(gateway) => What::Passes(gateway.map(|id| key(&gateways[&id]))),
+        egress_ir::Outcome::Misrouted => panic!("no program sends flows out with a foreign address"),
     }
 }
 

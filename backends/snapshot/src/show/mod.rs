@@ -80,7 +80,7 @@ fn senders(out: &mut String, meta: &Meta) {
     let pods = meta.pods.iter().map(|pod| format!("row {}: {} {}", pod.row, pod.address, identity(&pod.identity)));
     section(out, "pods", pods);
     let gateways = meta.gateways.iter().map(|gateway| {
-        let addresses: Vec<String> = gateway.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = gateway.addresses.iter().map(|one| one.address.to_string()).collect();
         format!("{}: {}", gateway.name, addresses.join(", "))
     });
     section(out, "gateways", gateways);

@@ -58,6 +58,8 @@ pub(crate) enum Way {
     Denied,
     /// It passes, through the gateway if one is named.
     Passes(Option<String>),
+    /// It passes with a source address that no gateway has.
+    Misrouted,
 }
 
 impl Words<'_> {
@@ -80,6 +82,7 @@ impl Words<'_> {
         match outcome {
             Outcome::Dropped => Way::Denied,
             Outcome::Passes(gateway) => Way::Passes(gateway.map(|id| (self.gateway)(id))),
+            Outcome::Misrouted => Way::Misrouted,
         }
     }
 }
@@ -129,6 +132,7 @@ impl Way {
         match self {
             Self::Denied => json!({ "passes": false, "gateway": null }),
             Self::Passes(gateway) => json!({ "passes": true, "gateway": gateway }),
+            Self::Misrouted => json!({ "passes": true, "gateway": null, "misrouted": true }),
         }
     }
 }
@@ -139,6 +143,7 @@ impl std::fmt::Display for Way {
             Self::Denied => f.write_str("denied"),
             Self::Passes(None) => f.write_str("passes"),
             Self::Passes(Some(gateway)) => write!(f, "passes through gateway {gateway}"),
+            Self::Misrouted => f.write_str("passes with an address of no gateway"),
         }
     }
 }

@@ -303,6 +303,6 @@ fn way(way: &Way) -> String {
     match way {
         Way::Passes(None) => "leaves by its node".to_owned(),
         Way::Passes(Some(gateway)) => format!("leaves through gateway {gateway}"),
-        Way::Denied => way.to_string(),
+        Way::Denied | Way::Misrouted => way.to_string(),
     }
 }
