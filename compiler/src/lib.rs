@@ -9,6 +9,7 @@ pub mod diagnostic;
 mod example;
 pub mod expiry;
 pub mod files;
+pub mod gateways;
 pub mod inventory;
 pub mod list;
 pub mod lower;
@@ -137,12 +138,14 @@ pub fn compile(input: Input, files: &dyn Files, options: &Options<'_>) -> Compil
     let program = whole.then_some(lowered.program);
     let checked = program.as_ref().map(|program| check::check(program, options.inventory, check::Limits::default()));
     let uncovered = program.as_ref().map(|program| coverage::check(&unit, &names, program, options.inventory));
+    let misplaced = program.as_ref().map(|program| gateways::check(&unit, program, options.inventory));
 
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     diagnostics.extend(undecoded.into_iter().chain(unparsed).map(Diagnostic::from));
     diagnostics.extend(misnamed.into_iter().map(Diagnostic::from));
     diagnostics.extend(unlisted.into_iter().map(Diagnostic::from));
     diagnostics.extend(lowered.errors.into_iter().map(Diagnostic::from));
+    diagnostics.extend(misplaced.into_iter().flatten().map(Diagnostic::from));
     diagnostics.extend(ended.into_iter().map(Diagnostic::from));
     let unfinished = matches!(checked, Some(Err(_)));
     let checked = checked.map(|answer| {

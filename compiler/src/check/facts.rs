@@ -70,7 +70,7 @@ pub(super) struct Facts<'p> {
     /// Where a deny by address (second) stops an allow by name (first): a host allow alone never says which addresses
     /// are meant, so that this is a guard rather than a contradiction.
     pub(super) guards: FxHashMap<(RuleId, RuleId), Cell>,
-    /// Where two allows name different gateways.
+    /// The widest cell in which two allows name different gateways.
     pub(super) conflicts: FxHashMap<(RuleId, RuleId), Cell>,
     /// Where an allow lets a name resolve to an address that is not public.
     pub(super) rebindings: FxHashMap<RuleId, Cell>,
@@ -117,11 +117,7 @@ impl<'p> Facts<'p> {
             for deny in of(Action::Deny) {
                 let guards = !addressed(&allow) && addressed(&deny);
                 let pairs = if guards { &mut self.guards } else { &mut self.cuts };
-                let known = pairs.entry((allow, deny)).or_insert_with(cell);
-                let here = cell();
-                if here.width() > known.width() {
-                    *known = here;
-                }
+                widen(pairs, (allow, deny), cell);
             }
         }
     }
@@ -164,7 +160,7 @@ impl<'p> Facts<'p> {
         let routed: Vec<RuleId> = matching.iter().copied().filter(|&rule| gateway(rule).is_some()).collect();
         for (place, &first) in routed.iter().enumerate() {
             for &second in routed.iter().skip(place + 1).filter(|&&second| gateway(second) != gateway(first)) {
-                self.conflicts.entry((first, second)).or_insert_with(cell);
+                widen(&mut self.conflicts, (first, second), cell);
             }
         }
     }
@@ -192,5 +188,14 @@ impl<'p> Facts<'p> {
         if let Some(facts) = self.rules.get_mut(egress_ir::Id::index(rule)) {
             change(facts);
         }
+    }
+}
+
+/// Keeps the widest cell of a pair.
+fn widen(pairs: &mut FxHashMap<(RuleId, RuleId), Cell>, pair: (RuleId, RuleId), cell: &impl Fn() -> Cell) {
+    let known = pairs.entry(pair).or_insert_with(cell);
+    let here = cell();
+    if here.width() > known.width() {
+        *known = here;
     }
 }

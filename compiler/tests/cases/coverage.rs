@@ -3,7 +3,7 @@
 use crate::render;
 use egress_compiler::inventory::read;
 use egress_compiler::{Compiled, Input, MemoryFiles, Options, Severity, SourceText, compile};
-use egress_ir::Inventory;
+use egress_ir::{Inventory, Node};
 use std::fs;
 
 fn compiled(text: &str, inventory: Option<&Inventory>, strict: bool) -> Compiled {
@@ -105,4 +105,30 @@ fn governing_everybody_leaves_nothing_to_report_and_strict_makes_it_an_error() {
     let ungoverned: Vec<_> = found.iter().filter(|found| found.code == "egress::coverage::ungoverned").collect();
     assert_eq!(ungoverned.len(), 2);
     assert!(ungoverned.iter().all(|found| found.severity == Severity::Error));
+}
+
+/// The nodes of a gateway, by how many of an inventory's nodes match.
+#[test]
+fn an_inventory_shows_gateways_that_too_few_nodes_can_hold() {
+    let text = "gateway eu { nodes(zone=eu) address 203.0.113.10 }\n\
+                gateway us { nodes(zone=us) address 203.0.113.11 }\n\
+                gateway ap { nodes(zone in (ap, us)) address 203.0.113.12 }\n\
+                policy shop {\n  for all\n  allow 192.0.2.1 via eu\n  allow 192.0.2.2 via us\n  allow 192.0.2.3 via ap\n}\n";
+    let node = |(name, zone): (&str, &str)| Node {
+        name: name.to_owned(),
+        labels: [("zone".to_owned(), zone.to_owned())].into(),
+        addresses: Vec::new(),
+    };
+    let nodes: Vec<Node> = [("n1", "us"), ("n2", "ap"), ("n3", "other")].map(node).into();
+    let inventory = Inventory { nodes, ..Inventory::default() };
+    insta::assert_snapshot!(render::compiled(&compiled(text, Some(&inventory), false)), @r"
+    warning egress::gateway::nodes: no nodes of the inventory are among the nodes of the gateway `eu`
+      --> a.egress:1 `eu` nobody can hold it
+      help: compare the selector with the labels of the nodes, or take a newer inventory
+
+    warning egress::gateway::nodes: only 1 node of the inventory is among the nodes of the gateway `us`
+      --> a.egress:2 `us` no other node can take over
+      help: label a second node, so that flows survive the loss of the first
+    ");
+    assert!(compiled(text, Some(&Inventory::default()), false).diagnostics.is_empty());
 }

@@ -25,6 +25,8 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("egress::internal::claim", include_str!("../../../../docs/codes/egress-internal-claim.md")),
     ("egress::internal::lemma", include_str!("../../../../docs/codes/egress-internal-lemma.md")),
     ("egress::internal::witness", include_str!("../../../../docs/codes/egress-internal-witness.md")),
+    ("egress::gateway::address", include_str!("../../../../docs/codes/egress-gateway-address.md")),
+    ("egress::gateway::nodes", include_str!("../../../../docs/codes/egress-gateway-nodes.md")),
     ("egress::inventory::duplicate", include_str!("../../../../docs/codes/egress-inventory-duplicate.md")),
     ("egress::inventory::format", include_str!("../../../../docs/codes/egress-inventory-format.md")),
     ("egress::inventory::malformed", include_str!("../../../../docs/codes/egress-inventory-malformed.md")),
