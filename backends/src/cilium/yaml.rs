@@ -8,6 +8,7 @@
 //! This module never panics, never recurses over the input, and bounds depth, size and alias expansion.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
@@ -20,13 +21,15 @@ const MAX_ALIASED: usize = 100_000;
 /// Deepest nesting. The deepest Cilium object needs about 12.
 const MAX_DEPTH: usize = 64;
 
-/// A value and the line (from 1) on which it starts.
+/// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// What is there.
     pub value: Value,
-    /// Line in the text, counted from 1.
+    /// Line in the text on which it starts, counted from 1.
     pub line: usize,
+    /// The bytes of the text that it takes up; those of an alias, where one stands for it.
+    pub span: Range<usize>,
 }
 
 /// A YAML value in the shape it has as JSON.
@@ -79,7 +82,8 @@ pub fn documents(bytes: &[u8]) -> Result<Vec<Node>, YamlError> {
     let mut builder = Builder::default();
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| YamlError::invalid(error.marker().line(), error.to_string()))?;
-        builder.event(event, span.start.line())?;
+        let bytes = span.byte_range().unwrap_or_default();
+        builder.event(event, span.start.line(), bytes)?;
     }
     Ok(builder.documents)
 }
@@ -96,8 +100,20 @@ impl YamlError {
 
 /// A collection whose end has not been seen yet.
 enum Open {
-    List { items: Vec<Node>, line: usize, anchor: usize },
-    Map { entries: Vec<(String, Node)>, seen: BTreeMap<String, ()>, key: Option<String>, line: usize, anchor: usize },
+    List {
+        items: Vec<Node>,
+        line: usize,
+        start: usize,
+        anchor: usize,
+    },
+    Map {
+        entries: Vec<(String, Node)>,
+        seen: BTreeMap<String, ()>,
+        key: Option<String>,
+        line: usize,
+        start: usize,
+        anchor: usize,
+    },
 }
 
 /// Builds trees from events with a stack of its own.
@@ -111,41 +127,49 @@ struct Builder {
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, line: usize) -> Result<(), YamlError> {
+    fn event(&mut self, event: Event<'_>, line: usize, span: Range<usize>) -> Result<(), YamlError> {
         match event {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref(), line)?;
-                self.node(Node { value, line }, anchor)?;
+                self.node(Node { value, line, span }, anchor)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
                 expect_tag(tag.as_deref(), "seq", line)?;
-                self.open.push(Open::List { items: Vec::new(), line, anchor });
+                self.open.push(Open::List { items: Vec::new(), line, start: span.start, anchor });
             }
             Event::MappingStart(_, anchor, tag) => {
                 expect_tag(tag.as_deref(), "map", line)?;
-                self.open.push(Open::Map { entries: Vec::new(), seen: BTreeMap::new(), key: None, line, anchor });
+                let (entries, seen) = (Vec::new(), BTreeMap::new());
+                self.open.push(Open::Map { entries, seen, key: None, line, start: span.start, anchor });
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close()?,
-            Event::Alias(id) => self.alias(id, line)?,
+            Event::SequenceEnd | Event::MappingEnd => self.close(span.end)?,
+            Event::Alias(id) => self.alias(id, line, span)?,
             Event::UnresolvedAlias(name) => return Err(YamlError::invalid(line, format!("unknown anchor `{name}`"))),
             _ => {}
         }
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), YamlError> {
-        match self.open.pop() {
-            Some(Open::List { items, line, anchor }) => self.node(Node { value: Value::List(items), line }, anchor),
-            Some(Open::Map { entries, line, anchor, .. }) => {
-                self.node(Node { value: Value::Map(entries), line }, anchor)
+    /// A block collection is only known to have ended where the next thing starts, so its span ends with its content.
+    fn close(&mut self, end: usize) -> Result<(), YamlError> {
+        let (value, line, start, anchor, last) = match self.open.pop() {
+            Some(Open::List { items, line, start, anchor }) => {
+                let last = items.last().map(|node| node.span.end);
+                (Value::List(items), line, start, anchor, last)
             }
-            None => Ok(()),
-        }
+            Some(Open::Map { entries, line, start, anchor, .. }) => {
+                let last = entries.last().map(|(_, node)| node.span.end);
+                (Value::Map(entries), line, start, anchor, last)
+            }
+            None => return Ok(()),
+        };
+        let span = start..last.unwrap_or(end).max(start);
+        self.node(Node { value, line, span }, anchor)
     }
 
     /// An alias copies what its anchor holds; an anchor inside itself is not finished and so unknown.
-    fn alias(&mut self, id: usize, line: usize) -> Result<(), YamlError> {
+    fn alias(&mut self, id: usize, line: usize, span: Range<usize>) -> Result<(), YamlError> {
         let Some((node, size)) = self.anchors.get(&id) else {
             return Err(YamlError::invalid(line, "an anchor that contains itself"));
         };
@@ -154,7 +178,7 @@ impl Builder {
         if self.aliased > MAX_ALIASED {
             return Err(YamlError::declined(line, format!("aliases expand to more than {MAX_ALIASED} values")));
         }
-        node.line = line;
+        (node.line, node.span) = (line, span);
         self.place(node, size)
     }
 
