@@ -2,6 +2,8 @@
 
 pub mod cilium;
 pub mod ebpf;
+pub mod kube_vip;
+pub mod lint;
 pub mod nftables;
 pub mod target;
 

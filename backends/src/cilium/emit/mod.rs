@@ -15,7 +15,7 @@ mod dns;
 mod names;
 mod objects;
 mod ports;
-mod render;
+pub(crate) mod render;
 mod selectors;
 
 use egress_ir::{Action, Block, BlockId, OriginId, Program, RuleId, WorkloadSet};

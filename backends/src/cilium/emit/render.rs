@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A value to write.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Yaml {
+pub(crate) enum Yaml {
     /// Text.
     Text(String),
     /// A number.
@@ -19,23 +19,23 @@ pub(super) enum Yaml {
 
 impl Yaml {
     /// A list without comments.
-    pub(super) fn list(items: impl IntoIterator<Item = Yaml>) -> Self {
+    pub(crate) fn list(items: impl IntoIterator<Item = Yaml>) -> Self {
         Self::List(items.into_iter().map(|item| (Vec::new(), item)).collect())
     }
 }
 
 /// A map.
-pub(super) fn map<const N: usize>(entries: [(&str, Yaml); N]) -> Yaml {
+pub(crate) fn map<const N: usize>(entries: [(&str, Yaml); N]) -> Yaml {
     Yaml::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 /// Text.
-pub(super) fn text(value: impl Into<String>) -> Yaml {
+pub(crate) fn text(value: impl Into<String>) -> Yaml {
     Yaml::Text(value.into())
 }
 
 /// One document, starting with `---` and comment lines.
-pub(super) fn document(comments: &[String], value: &Yaml) -> String {
+pub(crate) fn document(comments: &[String], value: &Yaml) -> String {
     let mut out = String::from("---\n");
     comment_lines(&mut out, comments, 0);
     block(&mut out, value, 0);
