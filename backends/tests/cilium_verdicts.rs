@@ -2,7 +2,8 @@
 //!
 //! `CILIUM_VERDICTS` names the folder (default: the copy in `testdata`): `cases-*.jsonl` with policies, clusters and
 //! flows with their verdicts, and `rejected/objects.jsonl` with single objects that the engine accepts or refuses.
-//! Every flow is judged; a wrong answer fails, a refusal is counted by the feature that was refused.
+//! Every flow is judged; a wrong answer fails, a refusal is counted by the feature that was refused. So is every look-up of
+//! a gateway, without refusals.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -10,6 +11,8 @@
     reason = "a recording that cannot be read must stop the test, and the counts are its result"
 )]
 
+#[path = "cilium_support/lookups.rs"]
+mod lookups;
 #[path = "cilium_support/recordings.rs"]
 mod recordings;
 

@@ -47,6 +47,10 @@ pub struct KnownPod {
     pub addresses: Vec<IpAddr>,
     /// Ports by name.
     pub named_ports: BTreeMap<String, (Protocol, u16)>,
+    /// The node it runs on; empty where nobody asks for it.
+    pub node: String,
+    /// Its UID, by which it gets one of several gateways; empty where nobody asks for it.
+    pub uid: String,
 }
 
 /// A node.
@@ -54,7 +58,22 @@ pub struct KnownPod {
 pub struct KnownNode {
     /// Its name.
     pub name: String,
-    /// Its addresses.
+    /// Its labels.
+    pub labels: Labels,
+    /// Its addresses; by the first of them other nodes reach it.
+    pub addresses: Vec<IpAddr>,
+    /// Its interfaces.
+    pub interfaces: Vec<KnownInterface>,
+    /// The interface with the default route; empty where nobody asks for it.
+    pub default_interface: String,
+}
+
+/// An interface of a node.
+#[derive(Clone, Debug, Default)]
+pub struct KnownInterface {
+    /// Its name.
+    pub name: String,
+    /// Its addresses, in their order.
     pub addresses: Vec<IpAddr>,
 }
 

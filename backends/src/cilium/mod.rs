@@ -9,6 +9,7 @@
 pub mod decode;
 pub mod emit;
 pub mod environment;
+pub mod gateways;
 pub mod judge;
 pub mod labels;
 pub mod model;
@@ -19,6 +20,7 @@ pub mod yaml;
 
 pub use decode::{Admission, DecodeError, Problem, Stage, decode, decode_as};
 pub use emit::{Options, emit};
-pub use environment::{Environment, KnownNode, KnownPod};
+pub use environment::{Environment, KnownInterface, KnownNode, KnownPod};
+pub use gateways::{GatewayAction, GatewayLookup};
 pub use judge::{CiliumFlow, Judgement, Verdict};
 pub use model::Model;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::net::IpAddr;
+use std::ops::{Range, RangeInclusive};
 
-use egress_ir::{Labels, Prefix};
+use egress_ir::{Labels, Prefix, Selector};
 
 use super::labels::LabelSelector;
 use super::names::NamePattern;
@@ -19,9 +20,8 @@ pub struct Model {
     pub policies: Vec<Policy>,
     /// CIDR groups by name.
     pub groups: BTreeMap<String, CidrGroup>,
-    /// Egress gateway policies. They choose source addresses and never verdicts; what they choose is not modelled,
-    /// so nothing may be concluded about gateways while this list is not empty.
-    pub gateways: Vec<ObjectName>,
+    /// Egress gateway policies, in the order of the text. They choose source addresses and never verdicts.
+    pub gateways: Vec<GatewayPolicy>,
 }
 
 /// Which object something came from.
@@ -230,6 +230,67 @@ pub struct CidrGroup {
     pub labels: Labels,
     /// Its prefixes.
     pub prefixes: Vec<Prefix>,
+}
+
+/// A `CiliumEgressGatewayPolicy`: from which address pods reach some destinations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayPolicy {
+    /// Which object.
+    pub object: ObjectName,
+    /// Where its name stands, in bytes of the text.
+    pub place: Range<usize>,
+    /// Whose flows it is about: those of pods that some entry matches.
+    pub sources: Vec<GatewaySource>,
+    /// `destinationCIDRs`.
+    pub destinations: Vec<Placed<Prefix>>,
+    /// `excludedCIDRs`: addresses that this policy leaves alone. They are entries of the same table as destinations, so
+    /// one takes addresses away from a broader destination of *any* policy for the same pod.
+    pub excluded: Vec<Placed<Prefix>>,
+    /// `egressGateways`, or `egressGateway` where that list is empty. Of several, each pod has one, by its UID.
+    pub gateways: Vec<GatewayNode>,
+}
+
+/// An entry of `selectors`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewaySource {
+    /// Pods by the labels of their identity: `namespaceSelector` and `podSelector` together.
+    pub pods: LabelSelector,
+    /// `nodeSelector`, about the labels of the pod's node. Cilium keeps these of all entries in *one* list for the whole
+    /// policy: a pod must run on a node that some of them matches, whichever entry matches the pod.
+    pub nodes: Option<Selector>,
+    /// Where the entry stands, in bytes of the text.
+    pub place: Range<usize>,
+}
+
+/// The node through which flows leave, and their source address there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayNode {
+    /// Which nodes; the first of them by name is taken, and nobody looks whether it is well.
+    pub nodes: Selector,
+    /// The source address.
+    pub address: GatewayAddress,
+    /// Where the entry stands, in bytes of the text.
+    pub place: Range<usize>,
+}
+
+/// Which source address a gateway node gives to flows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GatewayAddress {
+    /// `egressIP`. Flows of the other family have the first address of that family on the same interface.
+    Fixed(IpAddr),
+    /// `interface`: its first address of the flow's family.
+    Interface(String),
+    /// Neither: the first address of the flow's family on the interface with the default route.
+    DefaultRoute,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Its place, in bytes of the text.
+    pub place: Range<usize>,
 }
 
 impl Kind {

@@ -97,6 +97,6 @@ pub(super) fn known(pod: &Pod, address: Option<IpAddr>) -> KnownPod {
         labels: pod.labels.clone(),
         service_account: pod.service_account.clone(),
         addresses: address.into_iter().collect(),
-        named_ports: BTreeMap::new(),
+        ..KnownPod::default()
     }
 }

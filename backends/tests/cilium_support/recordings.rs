@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use egress_backends::cilium::decode::Admission;
 use egress_backends::cilium::model::Protocol;
-use egress_backends::cilium::{CiliumFlow, Environment, KnownNode, KnownPod};
+use egress_backends::cilium::{CiliumFlow, Environment, KnownInterface, KnownNode, KnownPod};
 use serde_json::Value;
 
 /// `CILIUM_VERDICTS`, or the copy in `testdata`.
@@ -71,6 +71,8 @@ pub(crate) fn pod(value: &Value) -> KnownPod {
         service_account: text(value, "serviceAccount").to_owned(),
         addresses: addresses(&value["ips"]),
         named_ports: named.map(named_port).collect(),
+        node: text(value, "node").to_owned(),
+        uid: text(value, "uid").to_owned(),
     }
 }
 
@@ -79,7 +81,15 @@ pub(crate) fn environment(case: &Value) -> Environment {
     assert_eq!(text(config, "policyEnforcement"), "default");
     let namespaces = case["namespaces"].as_object().into_iter().flatten();
     let nodes = case["nodes"].as_array().into_iter().flatten();
-    let node = |node: &Value| KnownNode { name: text(node, "name").to_owned(), addresses: addresses(&node["ips"]) };
+    let interface =
+        |value: &Value| KnownInterface { name: text(value, "name").to_owned(), addresses: addresses(&value["ips"]) };
+    let node = |node: &Value| KnownNode {
+        name: text(node, "name").to_owned(),
+        labels: labels(&node["labels"]),
+        addresses: addresses(&node["ips"]),
+        interfaces: node["interfaces"].as_array().into_iter().flatten().map(interface).collect(),
+        default_interface: text(node, "defaultInterface").to_owned(),
+    };
     let names = case["dns"].as_object().into_iter().flatten();
     Environment {
         cluster_name: text(config, "clusterName").to_owned(),

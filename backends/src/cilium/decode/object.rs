@@ -59,7 +59,7 @@ fn object(reader: &mut Reader, document: &Node, model: &mut Model) {
     reader.object = name.to_string();
     let known = |known: &ObjectName| *known == name;
     let twice = model.policies.iter().any(|policy| known(&policy.object))
-        || model.gateways.iter().any(known)
+        || model.gateways.iter().any(|policy| known(&policy.object))
         || (kind == Kind::CidrGroup && model.groups.contains_key(&name.name));
     if twice {
         reader.problem(
@@ -81,8 +81,7 @@ fn object(reader: &mut Reader, document: &Node, model: &mut Model) {
         }
         Kind::Gateway => {
             no_specs(reader, &fields);
-            gateway::check(reader, &fields);
-            model.gateways.push(name);
+            model.gateways.extend(gateway::read(reader, &fields, name));
         }
     }
 }

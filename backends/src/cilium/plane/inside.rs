@@ -95,6 +95,7 @@ pub(super) fn combined(
     seen: &[Ports],
     named: &[(Guard, PortsId)],
     default_deny: bool,
+    pass: Outcome,
     vocabulary: &mut Vocabulary,
 ) -> List {
     let (mut dropped, mut allowed) = (inside.dropped.clone(), PortSet::any());
@@ -106,13 +107,13 @@ pub(super) fn combined(
     let stop = (Guard::Always, dropped, Outcome::Dropped);
     let by_address = inside.allowed.intersection(&allowed);
     if !default_deny || by_address.is_any() {
-        return List { entries: entries([stop], vocabulary), default: Outcome::Passes(None) };
+        return List { entries: entries([stop], vocabulary), default: pass };
     }
     // A name opens an address of the world only; whatever else may be there must be allowed as well.
     let by_name = named.iter().map(|&(guard, ports)| (guard, inside.allowed.intersection(vocabulary.ports_at(ports))));
     let by_name: Vec<(Guard, PortSet)> = by_name.collect();
     let passing = std::iter::once((Guard::Always, by_address)).chain(by_name);
-    let passing = passing.map(|(guard, ports)| (guard, ports, Outcome::Passes(None)));
+    let passing = passing.map(|(guard, ports)| (guard, ports, pass));
     List { entries: entries(std::iter::once(stop).chain(passing), vocabulary), default: Outcome::Dropped }
 }
 

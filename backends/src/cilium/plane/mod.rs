@@ -10,8 +10,11 @@
 //! - An address inside them may be any pod, the own node or another, an endpoint of Cilium's own, or nobody, which is
 //!   the world again. The source lets all of these pass, so a port is dropped there as soon as *one* of them is refused.
 //! - Pods ask for names over UDP at port 53 of the declared `dns` pods, and no other pod resolves names.
+//! - Of the nodes that an egress gateway policy selects the first one exists and has the address that is asked for; where
+//!   not, Cilium drops what should leave there.
 
 mod cidrs;
+mod gateways;
 mod inside;
 mod names;
 mod outside;
@@ -24,11 +27,12 @@ mod senders;
 use std::collections::BTreeSet;
 
 use egress_ir::{
-    AddressSet, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Pod, Program, Sender, Unclear, Vocabulary,
-    plane::Exemption,
+    AddressSet, Flow, Gateway, GatewayId, HostPattern, Inventory, Outcome, Piece, Plane, Pod, Program, Sender, Unclear,
+    Vocabulary, plane::Exemption,
 };
 
-use super::model::Model;
+use super::model::{Model, Proxy};
+use gateways::{Gateways, Route};
 use rules::{Compiled, Rule, Spec};
 
 /// How many kinds of pods are told apart before nothing is said any more.
@@ -46,13 +50,17 @@ pub struct ModelPlane<'m> {
     senders: Vec<Sender>,
     /// For each sender the places in `compiled.specs` that enforce on it, sorted.
     enforced: Vec<Vec<usize>>,
+    gateways: Gateways<'m>,
+    /// For each sender the places in `gateways` of the policies that select it, sorted.
+    routed: Vec<Vec<usize>>,
+    /// The gateways that the program declares.
+    declared: Vec<(GatewayId, Gateway)>,
 }
 
 /// The plane of a model within the cluster of a program.
 ///
 /// # Errors
-/// [`Unclear`] when there are egress gateway policies, when a selector cannot be told from the pods' labels, or when
-/// selectors overlap in too many ways.
+/// [`Unclear`] when a selector cannot be told from the pods' labels, or when selectors overlap in too many ways.
 ///
 /// ```
 /// # use egress_backends::cilium::{decode, plane::plane};
@@ -67,15 +75,14 @@ pub fn plane<'m>(
     program: &Program,
     inventory: Option<&Inventory>,
 ) -> Result<ModelPlane<'m>, Unclear> {
-    if let Some(gateway) = model.gateways.first() {
-        return Err(unclear(format!("`{gateway}` chooses gateways, which is not modelled")));
-    }
     let compiled = rules::compile(model);
-    let senders = senders::senders(program, inventory, &compiled.specs)?;
+    let gateways = gateways::compile(model, program);
+    let senders::Senders { senders, enforced, routed } =
+        senders::senders(program, inventory, &compiled.specs, gateways.policies())?;
     let resolvers = names::resolvers(program, &compiled);
     let inside = program.cluster.inside.clone();
-    let (senders, enforced) = senders;
-    Ok(ModelPlane { model, inside, compiled, resolvers, senders, enforced })
+    let declared = program.gateways.iter().map(|(id, gateway)| (id, gateway.clone())).collect();
+    Ok(ModelPlane { model, inside, compiled, resolvers, senders, enforced, gateways, routed, declared })
 }
 
 impl Plane for ModelPlane<'_> {
@@ -94,15 +101,17 @@ impl Plane for ModelPlane<'_> {
 
     fn pieces(&self, sender: usize, v6: bool, vocabulary: &mut Vocabulary) -> Result<Vec<Piece>, Unclear> {
         let enforced = self.enforced_on(sender)?;
+        let routes = self.gateways.routes(self.routed_from(sender, &enforced)?, v6);
         if v6 {
-            outside::pieces(self, &enforced, true, |set| &set.v6, vocabulary)
+            outside::pieces(self, &enforced, &routes, true, |set| &set.v6, vocabulary)
         } else {
-            outside::pieces(self, &enforced, false, |set| &set.v4, vocabulary)
+            outside::pieces(self, &enforced, &routes, false, |set| &set.v4, vocabulary)
         }
     }
 
     fn replay(&self, sender: usize, flow: &Flow) -> Result<Outcome, Unclear> {
-        self.enforced_on(sender)?;
+        let enforced = self.enforced_on(sender)?;
+        self.routed_from(sender, &enforced)?;
         replay::replay(self, flow)
     }
 }
@@ -128,6 +137,25 @@ impl ModelPlane<'_> {
         match enforced.allows.iter().find(|rule| rule.http) {
             Some(rule) => Err(unclear(format!("`{}` has HTTP rules, which are not modelled", rule.object))),
             None => Ok(enforced),
+        }
+    }
+
+    /// The egress gateway policies that select a sender.
+    fn routed_from(&self, sender: usize, enforced: &Enforced<'_>) -> Result<&[usize], Unclear> {
+        let places = self.routed.get(sender).map(Vec::as_slice).unwrap_or_default();
+        let policies = || places.iter().filter_map(|&place| self.gateways.policies().get(place));
+        if let Some(why) = policies().find_map(gateways::Policy::depends_on_nodes) {
+            return Err(why);
+        }
+        let proxied = |rule: &&&Rule<'_>| rule.entries.iter().any(|entry| matches!(entry.proxy, Some(Proxy::Dns(_))));
+        match (policies().next(), enforced.allows.iter().filter(|rule| names::leaves(rule)).find(proxied)) {
+            (Some(policy), Some(rule)) => Err(unclear(format!(
+                "`{}` sends questions outside through Cilium's proxy, and whether they take the gateway of `{}` then is not \
+                 modelled",
+                rule.object,
+                policy.name()
+            ))),
+            _ => Ok(places),
         }
     }
 }

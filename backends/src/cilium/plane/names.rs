@@ -172,16 +172,18 @@ fn learned<'p>(plane: &'p ModelPlane<'_>, enforced: &Enforced<'p>) -> Result<Lea
             inside.push(forwarded);
         }
     }
-    let worlds = [false, true].map(world_identities);
-    let leaves = |rule: &Rule<'_>| {
-        let by_what_it_is = worlds.iter().flatten().any(|identity| rule.matches(identity));
-        rule.cidrs.is_some() || !rule.names.is_empty() || by_what_it_is
-    };
     let mut elsewhere = Forwarded::default();
     for rule in enforced.allows.iter().filter(|rule| resolvers.is_empty() || leaves(rule)) {
         questions(rule, |_| true).for_each(|pattern| elsewhere.add(rule, pattern));
     }
     Ok(Learned { inside, elsewhere })
+}
+
+/// Whether a rule matches some address outside the cluster.
+pub(super) fn leaves(rule: &Rule<'_>) -> bool {
+    let worlds = [false, true].map(world_identities);
+    let by_what_it_is = worlds.iter().flatten().any(|identity| rule.matches(identity));
+    rule.cidrs.is_some() || !rule.names.is_empty() || by_what_it_is
 }
 
 /// The names whose questions to one pod go through the proxy and are forwarded.

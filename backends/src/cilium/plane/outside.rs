@@ -1,6 +1,6 @@
 //! Pieces: the addresses of one family, cut where some rule of the sender begins or ends.
 //!
-//! In: the rules that enforce on a sender. Out: pieces with lists. An address outside the cluster has the identity of
+//! In: the rules that enforce on a sender, and where its gateways take flows. Out: pieces with lists. An address outside the cluster has the identity of
 //! the world; whether it is an API server as well, and whether the cluster has both families, policies do not say.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use egress_ir::{AddressSet, Outcome, Piece, Point, PortSet, RangeSet, Unclear, V
 
 use super::inside::{Inside, combined};
 use super::rules::{Identity, Rule};
-use super::{Enforced, ModelPlane, names, unclear};
+use super::{Enforced, ModelPlane, Route, names, unclear};
 
 /// What an address outside the cluster may be: of the world in a cluster of both families or of one, and an API server
 /// or not.
@@ -25,6 +25,7 @@ pub(super) fn world_identities(v6: bool) -> [Identity; 4] {
 pub(super) fn pieces<A: Point + Into<u128>>(
     plane: &ModelPlane<'_>,
     enforced: &Enforced<'_>,
+    routes: &[(Route, AddressSet)],
     v6: bool,
     family: impl Fn(&AddressSet) -> &RangeSet<A>,
     vocabulary: &mut Vocabulary,
@@ -38,9 +39,10 @@ pub(super) fn pieces<A: Point + Into<u128>>(
     }
     let cidrs = by_set.keys().filter_map(|&set| plane.compiled.cidrs.sets.get(set));
     // The inside is the first set, so it is the first member wherever it is one.
-    let sets: Vec<&RangeSet<A>> = std::iter::once(&plane.inside).chain(cidrs).map(family).collect();
+    let routed = routes.iter().map(|(_, addresses)| addresses);
+    let sets: Vec<&RangeSet<A>> = std::iter::once(&plane.inside).chain(cidrs).chain(routed).map(family).collect();
     let by_member: Vec<Ports> = std::iter::once(Ports::default()).chain(by_set.into_values()).collect();
-    let mut lists = Lists::new(plane, enforced, v6, by_member, vocabulary)?;
+    let mut lists = Lists::new(plane, enforced, v6, by_member, routes, vocabulary)?;
     let mut keys = Keys::default();
     let segments = sweep(&sets, &RangeSet::empty(), &mut keys);
     let mut known: Vec<Option<ListId>> = vec![None; keys.len()];
@@ -96,6 +98,8 @@ struct Lists<'p> {
     v6: bool,
     /// Ports by member of the sweep.
     by_member: Vec<Ports>,
+    /// What the members after these are.
+    routes: &'p [(Route, AddressSet)],
     /// What holds everywhere, for each distinct way to see an address.
     views: Vec<Ports>,
     /// What learned names open.
@@ -110,6 +114,7 @@ impl<'p> Lists<'p> {
         enforced: &'p Enforced<'p>,
         v6: bool,
         by_member: Vec<Ports>,
+        routes: &'p [(Route, AddressSet)],
         vocabulary: &mut Vocabulary,
     ) -> Result<Self, Unclear> {
         let mut views = Vec::new();
@@ -122,28 +127,38 @@ impl<'p> Lists<'p> {
         let any = vocabulary.ports(&PortSet::any());
         let decided = !enforced.default_deny || views.iter().all(|view| view.allowed.contains(&any));
         let named = if decided { Vec::new() } else { names::guards(plane, enforced, vocabulary)? };
-        Ok(Self { plane, enforced, v6, by_member, views, named, any, inside: None })
+        Ok(Self { plane, enforced, v6, by_member, routes, views, named, any, inside: None })
     }
 
     fn of(&mut self, members: &[u32], vocabulary: &mut Vocabulary) -> Result<ListId, Unclear> {
         let of_address: Vec<&Ports> =
             members.iter().filter_map(|&member| self.by_member.get(member as usize)).collect();
         let seen: Vec<Ports> = self.views.iter().map(|view| view.with(&of_address)).collect();
-        if members.first() == Some(&0) {
-            return self.inside(&seen, vocabulary);
-        }
-        let mut lists: Vec<List> = seen.iter().map(|ports| self.outside(ports)).collect();
-        lists.dedup();
-        match <[List; 1]>::try_from(lists) {
-            Ok([list]) => Ok(vocabulary.list(&list)),
-            Err(_) => Err(self.tells_apart()),
+        let route = members.iter().find_map(|&member| {
+            let place = (member as usize).checked_sub(self.by_member.len())?;
+            self.routes.get(place).map(|(route, _)| route)
+        });
+        let pass = match route {
+            Some(Route::Through(outcome)) => *outcome,
+            Some(Route::Unclear(_)) | None => Outcome::Passes(None),
+        };
+        let list = if members.first() == Some(&0) {
+            self.inside(&seen, pass, vocabulary)?
+        } else {
+            let mut lists: Vec<List> = seen.iter().map(|ports| self.outside(ports, pass)).collect();
+            lists.dedup();
+            <[List; 1]>::try_from(lists).map(|[list]| list).map_err(|_| self.tells_apart())?
+        };
+        let lets_pass = || list.default.passes() || list.entries.iter().any(|entry| entry.outcome.passes());
+        match route {
+            Some(Route::Unclear(why)) if lets_pass() => Err(unclear(why.clone())),
+            _ => Ok(vocabulary.list(&list)),
         }
     }
 
     /// Denies first; then what is allowed by address and by name; then the default.
-    fn outside(&self, ports: &Ports) -> List {
+    fn outside(&self, ports: &Ports, pass: Outcome) -> List {
         let stop = Outcome::Dropped;
-        let pass = Outcome::Passes(None);
         if ports.denied.contains(&self.any) {
             return List { entries: Vec::new(), default: stop };
         }
@@ -157,13 +172,13 @@ impl<'p> Lists<'p> {
         List { entries: denied.chain(allowed).chain(named).collect(), default: stop }
     }
 
-    fn inside(&mut self, seen: &[Ports], vocabulary: &mut Vocabulary) -> Result<ListId, Unclear> {
+    /// A gateway takes what is of the world there, so all that passes counts as taken, which never hides a difference.
+    fn inside(&mut self, seen: &[Ports], pass: Outcome, vocabulary: &mut Vocabulary) -> Result<List, Unclear> {
         let inside = match &self.inside {
             Some(known) => known,
             None => self.inside.insert(super::inside::inside(self.plane, self.enforced)?),
         };
-        let list = combined(inside, seen, &self.named, self.enforced.default_deny, vocabulary);
-        Ok(vocabulary.list(&list))
+        Ok(combined(inside, seen, &self.named, self.enforced.default_deny, pass, vocabulary))
     }
 
     /// Why addresses outside the cluster cannot be treated as one.

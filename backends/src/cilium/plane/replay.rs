@@ -1,4 +1,4 @@
-//! One flow, decided by [`Model::judge`] for everything that its destination may be.
+//! One flow, decided by [`Model::judge`] for everything that its destination may be, and by its own look-up of gateways.
 //!
 //! In: a flow of a pod. Out: what happens to it. Shares no rule, set or list with the pieces: only who resolves names
 //! and which identities an address may have.
@@ -28,8 +28,11 @@ pub(super) fn replay(plane: &ModelPlane<'_>, flow: &Flow) -> Result<Outcome, Unc
     } else if verdicts.len() > 1 {
         return Err(unclear("it depends on whether the destination is an API server, or on who resolves its names"));
     }
-    let passes = !verdicts.contains(&false);
-    Ok(if passes { Outcome::Passes(None) } else { Outcome::Dropped })
+    if verdicts.contains(&false) {
+        return Ok(Outcome::Dropped);
+    }
+    let routed = plane.gateways.replay(plane.model, &plane.declared, from, flow.destination.address)?;
+    Ok(routed.unwrap_or(Outcome::Passes(None)))
 }
 
 /// Verdicts if the destination is of the world, for everyone who may have resolved its names.

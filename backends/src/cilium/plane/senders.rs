@@ -1,7 +1,7 @@
 //! Senders: the pods that could exist, parted by everything that the program or the artifact can ask of one.
 //!
-//! In: a program, an inventory, the specifications. Out: senders, and which specifications enforce on each. Addresses
-//! are no senders here: Cilium enforces on pods alone.
+//! In: a program, an inventory, the specifications, the egress gateway policies. Out: senders, and which of these select
+//! each. Addresses are no senders here: Cilium enforces on pods alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,38 +11,62 @@ use egress_ir::{
     WorkloadSetId,
 };
 
+use super::gateways::Policy;
 use super::rules::Spec;
 use super::{CLASSES, unclear};
 
-/// The senders, and for each the places of the specifications that enforce on it.
+/// The senders, with what selects each of them.
+pub(super) struct Senders {
+    pub(super) senders: Vec<Sender>,
+    /// For each the places of the specifications that enforce on it, sorted.
+    pub(super) enforced: Vec<Vec<usize>>,
+    /// For each the places of the egress gateway policies that select it, sorted.
+    pub(super) routed: Vec<Vec<usize>>,
+}
+
+/// Parts the pods.
 pub(super) fn senders(
     program: &Program,
     inventory: Option<&Inventory>,
     specs: &[Spec<'_>],
-) -> Result<(Vec<Sender>, Vec<Vec<usize>>), Unclear> {
+    gateways: &[Policy<'_>],
+) -> Result<Senders, Unclear> {
     let mut sets = Sets::default();
     for block in program.blocks.values() {
         sets.intern(program.workloads_of(block));
     }
-    let mut subjects: BTreeMap<WorkloadSetId, Vec<usize>> = BTreeMap::new();
+    let mut subjects: Subjects = BTreeMap::new();
     for (place, spec) in specs.iter().enumerate() {
         let set = spec.subject.as_ref().map_err(|why| unclear(format!("`{}` {why}", spec.object)))?;
         subjects.entry(sets.intern(set)).or_default().push(place);
     }
+    let mut sources: Subjects = BTreeMap::new();
+    for (place, policy) in gateways.iter().enumerate() {
+        let set = policy.pods.as_ref().map_err(|why| unclear(format!("`{}` {why}", policy.name())))?;
+        sources.entry(sets.intern(set)).or_default().push(place);
+    }
     let ids: BTreeSet<WorkloadSetId> = sets.scratch.workload_sets.ids().collect();
     let classes = possible_sources(&sets.scratch, &ids, CLASSES).map_err(|error| unclear(error.to_string()))?;
     let mut running = sets.running(inventory);
-    let (mut senders, mut enforced) = (Vec::new(), Vec::new());
+    let mut found = Senders { senders: Vec::new(), enforced: Vec::new(), routed: Vec::new() };
     for class in classes {
         let Some(pod) = class.pod else { continue };
         let pods = running.remove(&class.sets).unwrap_or_default();
         let workload = Workload::Pod(pod);
-        senders.push(Sender { workload, v4: true, v6: true, pods, addresses: AddressSet::empty() });
-        let mut places: Vec<usize> = class.sets.iter().filter_map(|id| subjects.get(id)).flatten().copied().collect();
-        places.sort_unstable();
-        enforced.push(places);
+        found.senders.push(Sender { workload, v4: true, v6: true, pods, addresses: AddressSet::empty() });
+        found.enforced.push(selecting(&subjects, &class.sets));
+        found.routed.push(selecting(&sources, &class.sets));
     }
-    Ok((senders, enforced))
+    Ok(found)
+}
+
+/// What has a set as its subject, by place.
+type Subjects = BTreeMap<WorkloadSetId, Vec<usize>>;
+
+fn selecting(subjects: &Subjects, sets: &[WorkloadSetId]) -> Vec<usize> {
+    let mut places: Vec<usize> = sets.iter().filter_map(|id| subjects.get(id)).flatten().copied().collect();
+    places.sort_unstable();
+    places
 }
 
 /// Distinct workload sets in a program of their own.
