@@ -14,6 +14,7 @@
 
 mod conversations;
 mod draft;
+mod kube_vip;
 mod listing;
 mod log_listener;
 mod observed;

@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Verify(crate::verify::Verify),
     /// Say exactly which flows two versions of a policy decide differently
     Diff(crate::diff::Diff),
+    /// Find mistakes in manifests that people wrote for a target
+    Lint(crate::lint::Lint),
     /// Say what a snapshot of the target ebpf holds
     Snapshot(crate::snapshot::Snapshot),
     /// Write policies in the one style

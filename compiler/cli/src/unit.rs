@@ -43,11 +43,28 @@ pub(crate) fn read(paths: &[String], root: &RootArgument) -> Result<Unit, Failur
 /// # Errors
 /// A path cannot be read, or names no policy file.
 pub(crate) fn files(paths: &[String]) -> Result<Vec<String>, Failure> {
+    named_files(paths, &POLICIES)
+}
+
+/// The YAML files that these paths name, in the same way.
+///
+/// # Errors
+/// A path cannot be read, or names no YAML file.
+pub(crate) fn manifests(paths: &[String]) -> Result<Vec<String>, Failure> {
+    named_files(paths, &MANIFESTS)
+}
+
+/// The endings of policies, the usual one first.
+const POLICIES: [&str; 1] = ["egress"];
+/// The endings of manifests, the usual one first.
+const MANIFESTS: [&str; 2] = ["yaml", "yml"];
+
+fn named_files(paths: &[String], endings: &[&str]) -> Result<Vec<String>, Failure> {
     let mut files = BTreeMap::new();
     for path in paths {
         match Named::new(path)?.kind {
             Kind::Folder => {
-                for file in walked(path)? {
+                for file in walked(path, endings)? {
                     files.insert(file.clone(), file);
                 }
             }
@@ -135,7 +152,7 @@ impl Named {
                 sources.insert(path, bytes);
             }
             Kind::Folder => {
-                for path in walked(&self.text())? {
+                for path in walked(&self.text(), &POLICIES)? {
                     stay_below(root, &path)?;
                     let bytes = disk::read_named(&path, disk::SOURCE_LIMIT)?;
                     sources.insert(path, bytes);
@@ -208,26 +225,27 @@ fn folded(path: &str) -> Result<(bool, Vec<String>), Failure> {
     Ok((absolute, parts))
 }
 
-/// The policy files below a folder, in sorted order.
-fn walked(folder: &str) -> Result<Vec<String>, Failure> {
+/// The files below a folder that have one of these endings, in sorted order.
+fn walked(folder: &str, endings: &[&str]) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
-    walk(folder, &mut found)?;
+    walk(folder, endings, &mut found)?;
     if found.is_empty() {
         let help = "name the files, or give a folder that holds some";
-        return Err(Failure::new(format!("there is no `.egress` file in `{folder}`")).help(help));
+        let ending = endings.first().copied().unwrap_or_default();
+        return Err(Failure::new(format!("there is no `.{ending}` file in `{folder}`")).help(help));
     }
     found.sort_unstable();
     Ok(found)
 }
 
-fn walk(folder: &str, found: &mut Vec<String>) -> Result<(), Failure> {
+fn walk(folder: &str, endings: &[&str], found: &mut Vec<String>) -> Result<(), Failure> {
     let cannot = |error| Failure::new(format!("the folder `{folder}` cannot be read: {}", disk::spoken(&error)));
     for entry in fs::read_dir(folder).map_err(cannot)? {
         let entry = entry.map_err(cannot)?;
         let name = entry.file_name();
         let kind = entry.file_type().map_err(cannot)?;
         let Some(name) = name.to_str() else {
-            if Path::new(&name).extension().is_some_and(|extension| extension == "egress") {
+            if Path::new(&name).extension().is_some_and(|extension| endings.iter().any(|ending| extension == *ending)) {
                 return Err(Failure::new(format!("the name `{}` is not valid UTF-8", name.display())));
             }
             continue;
@@ -238,17 +256,18 @@ fn walk(folder: &str, found: &mut Vec<String>) -> Result<(), Failure> {
         };
         if kind.is_dir() {
             if !name.starts_with('.') && name != "target" {
-                walk(&path, found)?;
+                walk(&path, endings, found)?;
             }
-        } else if has_extension(name) && !fs::metadata(&path).is_ok_and(|about| about.is_dir()) {
+        } else if has_extension(name, endings) && !fs::metadata(&path).is_ok_and(|about| about.is_dir()) {
             found.push(path);
         }
     }
     Ok(())
 }
 
-fn has_extension(name: &str) -> bool {
-    !name.starts_with('.') && Path::new(name).extension().is_some_and(|extension| extension == "egress")
+fn has_extension(name: &str, endings: &[&str]) -> bool {
+    let ends = |extension: &std::ffi::OsStr| endings.iter().any(|ending| extension == *ending);
+    !name.starts_with('.') && Path::new(name).extension().is_some_and(ends)
 }
 
 /// Refuses a file that was found in a folder but leads out of the root by a symbolic link.
@@ -310,7 +329,7 @@ mod tests {
             fs::write(file, "").unwrap();
         }
         let root = folder.path().to_str().unwrap();
-        let found = walked(root).unwrap();
+        let found = walked(root, &POLICIES).unwrap();
         let found: Vec<&str> = found.iter().map(|path| &path[root.len() + 1..]).collect();
         assert_eq!(found, ["a/z.egress", "b.egress"]);
     }

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 
 /// Most allowed networks: each is a rule of its own, which new connections go through one after the other.
 const MOST_ALLOWED: usize = 500;
+/// So many allowed networks are few enough to be named one by one, whatever else would do.
+const FEW_ALLOWED: usize = 16;
 /// Most denied networks: two expressions each, besides ten others, of at most 128.
 const MOST_DENIED: usize = 59;
 /// Most ports that are named where naming none would do as well.
@@ -69,23 +71,24 @@ impl Work<'_> {
         self.cells.iter().filter(needs).find(|cell| cell.avoids(self.gateway).overlaps(ports))
     }
 
-    /// Rewrites whatever the port.
+    /// Rewrites whatever the port: the networks that are needed, or, where these are many, all but a few others.
     fn every_port(&self) -> Option<Lists> {
         let any = PortSet::any();
         if self.torn(&any).is_some() {
             return None;
         }
-        let rest = AddressSet::full().difference(&self.needed).difference(self.inside);
-        let everything_outside = rest.of_family(self.v6).is_empty();
-        if self.prefixes.len() <= MOST_ALLOWED && !everything_outside {
-            let denied = self.inside.prefixes();
-            return (denied.len() <= MOST_DENIED).then(|| Lists {
-                ports: vec![],
-                allowed: self.prefixes.clone(),
-                denied,
-            });
+        let denied = self.inside.prefixes();
+        let exact = Lists { ports: vec![], allowed: self.prefixes.clone(), denied };
+        let exact = Some(exact).filter(|it| it.allowed.len() <= MOST_ALLOWED && it.denied.len() <= MOST_DENIED);
+        let covered = self.covered(vec![], &any);
+        let shorter =
+            |exact: &Lists, covered: &Lists| covered.allowed.len() + covered.denied.len() < exact.allowed.len();
+        match (exact, covered) {
+            (Some(exact), Some(covered)) if exact.allowed.len() > FEW_ALLOWED && shorter(&exact, &covered) => {
+                Some(covered)
+            }
+            (exact, covered) => exact.or(covered),
         }
-        self.covered(vec![], &any)
     }
 
     /// Rewrites some ports.
@@ -103,7 +106,7 @@ impl Work<'_> {
         (denied.len() <= MOST_DENIED).then_some(Lists { ports, allowed, denied })
     }
 
-    fn refusal(&self, ports: &PortSet, unnumbered: Option<String>) -> Refusal {
+    fn refusal(&self, ports: &PortSet, unnumbered: Option<&'static str>) -> Refusal {
         let Some(cell) = self.torn(ports) else {
             let reason =
                 format!("it would take more than {MOST_DENIED} denied networks, and the kernel refuses such rules");
@@ -113,9 +116,15 @@ impl Work<'_> {
         let first = from_bits(self.v6, cell.start);
         let place = AddressSet::from_ranges([(first, from_bits(self.v6, cell.end))]);
         let to = place.prefixes().first().map_or_else(|| first.to_string(), ToString::to_string);
-        let (own, other) = (shown(&cell.needs(self.gateway)), shown(&cell.avoids(self.gateway).intersection(ports)));
-        let why =
-            unnumbered.unwrap_or_else(|| "kube-vip has one list of ports for all networks of a Service".to_owned());
+        let (own, other) = (cell.needs(self.gateway), cell.avoids(self.gateway).intersection(ports));
+        let why = match unnumbered {
+            _ if own.overlaps(&other) => {
+                "the name by which the address was learned decides, which kube-vip does not know"
+            }
+            Some(why) => why,
+            None => "kube-vip has one list of ports for all networks of a Service",
+        };
+        let (own, other) = (shown(&own), shown(&other));
         Refusal {
             reason: format!("to {to}, {own} leaves through it and {other} does not, and {why}"),
             help: "send everything that the policy allows there through the gateway, or use a target that routes by \
@@ -139,14 +148,14 @@ fn cover(set: &AddressSet, v6: bool) -> Option<Prefix> {
 }
 
 /// Every port by its number, or why that cannot be done.
-fn numbered(set: &PortSet) -> Result<Vec<(u8, u16)>, String> {
+fn numbered(set: &PortSet) -> Result<Vec<(u8, u16)>, &'static str> {
     let mut ports = Vec::new();
     for (protocol, first, last) in set.per_protocol() {
         if !protocol::WITH_PORTS.contains(&protocol) {
-            return Err("kube-vip can name ports of TCP, UDP and SCTP only".to_owned());
+            return Err("kube-vip can name ports of TCP, UDP and SCTP only");
         }
         if ports.len() + usize::from(last - first) >= MOST_PORTS_NEEDED {
-            return Err(format!("kube-vip has no ranges of ports, and these are more than {MOST_PORTS_NEEDED}"));
+            return Err("kube-vip has no ranges of ports, and these are too many to name one by one");
         }
         ports.extend((first..=last).map(|number| (protocol, number)));
     }
