@@ -1,8 +1,17 @@
 //! One policy that uses everything, read by people; and everything that is refused, with its reason and way out.
-#![expect(clippy::expect_used, clippy::panic, reason = "a case that cannot be read must stop the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a case that cannot be read must stop the test"
+)]
 
 #[path = "cilium_support/build.rs"]
 mod build;
+#[path = "cilium_support/gateways.rs"]
+mod gateways;
+#[path = "cilium_support/schema.rs"]
+mod schema;
 
 use std::path::Path;
 
@@ -12,11 +21,11 @@ use egress_backends::{Artifact, Level};
 use egress_ir::{Action, BlockKind, DestinationSet, HostPattern, PortSet, Program, WorkloadSet};
 
 fn options() -> Options {
-    Options { namespaced: false, source_digest: "sha256:00".to_owned() }
+    Options { source_digest: "sha256:00".to_owned(), ..Options::default() }
 }
 
 fn emitted(program: &Program, options: &Options) -> (Artifact, String) {
-    let artifact = emit(program, options).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let artifact = emit(program, None, options).unwrap_or_else(|errors| panic!("{errors:?}"));
     let text = String::from_utf8(artifact.bytes.clone()).expect("text");
     decode(&artifact.bytes).unwrap_or_else(|error| panic!("{error}\n{text}"));
     (artifact, text)
@@ -125,7 +134,8 @@ fn what_cannot_be_said_is_refused() {
         let mut unit = Unit::new();
         let block = unit.block(BlockKind::Policy, "shop", WorkloadSet::All);
         let rule = unit.rule(block, Action::Allow, range(), PortSet::any());
-        unit.via(rule);
+        let gateway = unit.gateway("eu", &["2001:db8::1"]);
+        unit.via(rule, gateway);
         unit.program
     };
     let cases = [
@@ -149,7 +159,7 @@ fn what_cannot_be_said_is_refused() {
         ("label", of_workloads(pods(&[], None, Some(&"x".repeat(64))))),
     ];
     for (slug, program) in cases {
-        let errors = emit(&program, &options()).expect_err(slug);
+        let errors = emit(&program, None, &options()).expect_err(slug);
         let found: Vec<&str> = errors.iter().map(|error| error.code).collect();
         assert_eq!(found, [format!("egress::target::{slug}")], "{errors:?}");
         for error in errors {

@@ -16,6 +16,10 @@ mod mutations;
 mod pieces;
 #[path = "cilium_support/resolver.rs"]
 mod resolver;
+#[path = "cilium_support/routed.rs"]
+mod routed;
+#[path = "cilium_support/schema.rs"]
+mod schema;
 #[path = "cilium_support/units.rs"]
 mod units;
 
@@ -136,7 +140,7 @@ fn pieces_of_changed_artifacts_decide_as_the_evaluator_does() {
 fn every_unit_with_an_artifact_is_clear_and_decides_as_its_source() {
     let (mut compiled, mut refused, mut count) = (0, 0, Count::default());
     for (name, program, inventory) in units::all() {
-        let Ok(artifact) = egress_backends::cilium::emit(&program, &Options::default()) else {
+        let Ok(artifact) = egress_backends::cilium::emit(&program, None, &Options::default()) else {
             refused += 1;
             continue;
         };

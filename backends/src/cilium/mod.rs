@@ -19,7 +19,7 @@ mod program;
 pub mod yaml;
 
 pub use decode::{Admission, DecodeError, Problem, Stage, decode, decode_as};
-pub use emit::{Options, emit};
+pub use emit::{Options, VipService, emit};
 pub use environment::{Environment, KnownInterface, KnownNode, KnownPod};
 pub use gateways::{GatewayAction, GatewayLookup};
 pub use judge::{CiliumFlow, Judgement, Verdict};

@@ -1,9 +1,9 @@
 //! Small programs, built by hand.
 
 use egress_ir::{
-    Action, AddressSet, Block, BlockId, BlockKind, Cluster, DestinationSet, Gateway, HostPattern, NamespaceSelector,
-    Operator, Origin, OriginId, PodSelector, PortSet, Prefix, Program, Requirement, Rule, RuleId, Selector, SourceId,
-    WorkloadSet,
+    Action, AddressSet, Block, BlockId, BlockKind, Cluster, DestinationSet, Gateway, GatewayAddress, GatewayId,
+    HostPattern, NamespaceSelector, Operator, Origin, OriginId, PodSelector, PortSet, Prefix, Program, Requirement,
+    Rule, RuleId, Selector, SourceId, WorkloadSet,
 };
 
 /// A program in the making.
@@ -134,11 +134,18 @@ impl Unit {
         self.program.rules.get_mut(rule).expect("a rule").log = true;
     }
 
+    /// Declares a gateway on the nodes of a zone of the same name.
+    pub(crate) fn gateway(&mut self, name: &str, addresses: &[&str]) -> GatewayId {
+        let origin = self.origin(name.to_owned());
+        let address = |text: &&str| GatewayAddress { address: text.parse().expect("an address"), managed: false };
+        let zone = Requirement { key: "egress-zone".to_owned(), operator: Operator::In([name.to_owned()].into()) };
+        let nodes = Some(Selector(vec![zone]));
+        let addresses = addresses.iter().map(address).collect();
+        self.program.gateways.push(Gateway { name: name.to_owned(), nodes, addresses, origin })
+    }
+
     /// Sends a rule through a gateway.
-    pub(crate) fn via(&mut self, rule: RuleId) {
-        let origin = self.origin("gate".to_owned());
-        let gateway = Gateway { name: "gate".to_owned(), nodes: None, addresses: Vec::new(), origin };
-        let gateway = self.program.gateways.push(gateway);
+    pub(crate) fn via(&mut self, rule: RuleId, gateway: GatewayId) {
         self.program.rules.get_mut(rule).expect("a rule").gateway = Some(gateway);
     }
 }

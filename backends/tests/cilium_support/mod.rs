@@ -26,7 +26,11 @@ pub(crate) fn shape() -> Shape {
 
 /// A random program with a resolver and without names in denies.
 pub(crate) fn program(rng: &mut Rng) -> Program {
-    let mut program = random_program(rng, &shape());
+    adapted(random_program(rng, &shape()))
+}
+
+/// A program with a resolver and without what Cilium cannot say in rules.
+pub(crate) fn adapted(mut program: Program) -> Program {
     let one =
         |key: &str, value: &str| Requirement { key: key.to_owned(), operator: Operator::In([value.to_owned()].into()) };
     let dns = PodSelector {
@@ -71,13 +75,13 @@ fn sayable(ports: &PortSet, with_names: bool) -> PortSet {
 
 /// The options of a case: one in three is namespaced.
 pub(crate) fn options(case: u64) -> Options {
-    Options { namespaced: case.is_multiple_of(3), source_digest: "sha256:0123".to_owned() }
+    Options { namespaced: case.is_multiple_of(3), source_digest: "sha256:0123".to_owned(), ..Options::default() }
 }
 
 /// The decoded artifact of a program, or the codes of what cannot be said.
 pub(crate) fn round_trip(program: &Program, options: &Options) -> Result<(Model, String), Vec<&'static str>> {
     let artifact =
-        emit(program, options).map_err(|errors| errors.iter().map(|error| error.code).collect::<Vec<_>>())?;
+        emit(program, None, options).map_err(|errors| errors.iter().map(|error| error.code).collect::<Vec<_>>())?;
     let text = String::from_utf8(artifact.bytes).expect("text");
     let model = decode(text.as_bytes()).unwrap_or_else(|error| panic!("our own output: {error}\n{text}"));
     Ok((model, text))

@@ -52,7 +52,8 @@ impl<'m> Pieces<'m> {
             Subject::Pods(selector) => Some(selector.matches(&identity)),
             Subject::Nodes => None,
         });
-        blocks.chain(specs).collect()
+        let gateways = self.model.gateways.iter().map(|policy| policy.selects(&identity));
+        blocks.chain(specs).chain(gateways).collect()
     }
 
     /// The sender of a pod: there must be one.

@@ -69,7 +69,7 @@ fn random(rng: &mut Rng) -> Program {
 /// A program with its artifact, if the target can say it and few kinds of pods can be told apart.
 fn artifact(program: Program) -> Option<(Program, String)> {
     let pods = pods_of(&program, &[])?;
-    let artifact = emit(&program, &Options::default()).ok().filter(|_| pods.len() <= PODS)?;
+    let artifact = emit(&program, None, &Options::default()).ok().filter(|_| pods.len() <= PODS)?;
     Some((program, String::from_utf8(artifact.bytes).unwrap()))
 }
 

@@ -132,10 +132,6 @@ impl Entries<'_> {
         let destinations = program.destination_sets.at(rule.destinations);
         let set = program.port_sets.at(rule.ports);
         self.remarks(emitter, rule);
-        if rule.gateway.is_some() {
-            let message = "a gateway cannot be chosen for Cilium yet";
-            emitter.error("egress::target::gateway", rule.origin, message, "leave `via` out, or compile for nftables");
-        }
         let form = match ports::form(set) {
             Ok(form) => form,
             Err(why) => return emitter.error(why.code, rule.origin, why.message, why.help),

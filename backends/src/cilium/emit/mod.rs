@@ -1,7 +1,7 @@
 //! From a [`Program`] to Cilium's objects.
 //!
-//! In: a program and [`Options`]. Out: one file of `CiliumClusterwideNetworkPolicy` (or `CiliumNetworkPolicy`) and
-//! `CiliumCIDRGroup` objects that make every pod's egress exactly what [`egress_ir::eval`] says, or one [`EmitError`] for each
+//! In: a program, an inventory if there is one, and [`Options`]. Out: one file of `CiliumClusterwideNetworkPolicy` (or
+//! `CiliumNetworkPolicy`), `CiliumCIDRGroup` and `CiliumEgressGatewayPolicy` objects that make every pod's egress exactly what [`egress_ir::eval`] says, or one [`EmitError`] for each
 //! thing that Cilium cannot say. Nothing is ever emitted in a weaker form.
 //!
 //! Each policy or guardrail becomes one object (or more, when it is large) with a specification for each selector that its
@@ -16,11 +16,15 @@ mod names;
 mod objects;
 mod ports;
 pub(crate) mod render;
+mod routes;
 mod selectors;
 
-use egress_ir::{Action, Block, BlockId, OriginId, Program, RuleId, WorkloadSet};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use super::super::target::{Artifact, EmitError, Level, Notice};
+use egress_ir::{Action, Block, BlockId, Inventory, OriginId, Program, RuleId, WorkloadSet};
+
+use super::super::target::{Artifact, EmitError, Level, Notice, Routing};
 pub use capacity::TABLE_SIZE;
 
 /// What the user chooses.
@@ -30,6 +34,22 @@ pub struct Options {
     pub namespaced: bool,
     /// The digest of the source, such as `sha256:…`, which every object carries. Empty: none.
     pub source_digest: String,
+    /// Who sends flows through gateways.
+    pub routing: Routing,
+    /// The managed addresses of gateways that kube-vip brings up, each with the Service that has it as its address. A managed
+    /// address that is not here is refused: nobody would bring it up.
+    pub managed_by_kube_vip: BTreeMap<IpAddr, VipService>,
+}
+
+/// A Service with one address that kube-vip brings up on one node at a time. With `enable_node_labeling` it gives that node
+/// the label `service-provided.kube-vip.io/NAME.NAMESPACE`, whose value is the address; of a Service with several addresses
+/// the value would be no label value, so that each needs a Service of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VipService {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// Writes a program as Cilium's objects.
@@ -40,10 +60,10 @@ pub struct Options {
 /// ```
 /// use egress_backends::cilium::{Options, decode, emit};
 /// use egress_ir::Program;
-/// let artifact = emit(&Program::default(), &Options::default()).expect("an empty program asks for nothing");
+/// let artifact = emit(&Program::default(), None, &Options::default()).expect("an empty program asks for nothing");
 /// assert!(decode(&artifact.bytes).expect("our own output").policies.is_empty());
 /// ```
-pub fn emit(program: &Program, options: &Options) -> Result<Artifact, Vec<EmitError>> {
+pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options) -> Result<Artifact, Vec<EmitError>> {
     let mut emitter = Emitter { program, options, errors: Vec::new(), notices: Vec::new() };
     let mut blocks: Vec<(BlockId, &Block)> = program.blocks.iter().collect();
     blocks.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
@@ -56,6 +76,9 @@ pub fn emit(program: &Program, options: &Options) -> Result<Artifact, Vec<EmitEr
         } else {
             block::write(&mut emitter, id, block, dns.as_ref(), &mut writer);
         }
+    }
+    if options.routing == Routing::Own {
+        routes::write(&mut emitter, inventory, &mut writer);
     }
     let Emitter { mut errors, mut notices, .. } = emitter;
     if !errors.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use egress_ir::{Action, AddressSet, Block, BlockId, Origin, Prefix, Program, RuleId};
+use egress_ir::{Action, AddressSet, Block, BlockId, Gateway, Origin, Prefix, Program, RuleId};
 
 use super::super::super::target::Notice;
 use super::Options;
@@ -51,6 +51,18 @@ pub(super) struct Policy<'p> {
     pub(super) entries: Vec<Entry>,
 }
 
+/// An egress gateway policy, ready to be written.
+pub(super) struct GatewayObject<'p> {
+    /// What people would call it.
+    pub(super) wanted: String,
+    pub(super) gateway: &'p Gateway,
+    /// The rules that ask for it.
+    pub(super) rules: Vec<RuleId>,
+    /// What must be so and is not known.
+    pub(super) assumes: Option<String>,
+    pub(super) spec: Yaml,
+}
+
 /// Collects objects.
 pub(super) struct Writer<'p> {
     program: &'p Program,
@@ -59,6 +71,7 @@ pub(super) struct Writer<'p> {
     block_names: BTreeMap<BlockId, String>,
     groups: Groups,
     policies: Vec<String>,
+    gateways: Vec<String>,
     subjects: Vec<Subject>,
     loads: Vec<Load>,
     prefixes: Vec<Prefix>,
@@ -80,6 +93,7 @@ impl<'p> Writer<'p> {
             block_names,
             groups: Groups::new(program),
             policies: Vec::new(),
+            gateways: Vec::new(),
             subjects: Vec::new(),
             loads: Vec::new(),
             prefixes,
@@ -128,10 +142,31 @@ impl<'p> Writer<'p> {
             ]);
             out.push_str(&render::document(std::slice::from_ref(what), &object));
         }
-        for policy in &self.policies {
-            out.push_str(policy);
+        for document in self.policies.iter().chain(&self.gateways) {
+            out.push_str(document);
         }
         (out.into_bytes(), notices)
+    }
+
+    /// Writes an egress gateway policy.
+    pub(super) fn gateway(&mut self, object: &GatewayObject<'_>) {
+        let name = self.names.take(&object.wanted, &render::document(&[], &object.spec));
+        let origin = self.origin(object.gateway.origin);
+        let mut comments = vec![format!("gateway {} ({})", object.gateway.name, place(self.program, origin))];
+        comments.extend(object.rules.iter().map(|rule| self.remark(*rule, true)));
+        comments.extend(object.assumes.iter().map(|assumes| format!("assumed: {assumes}")));
+        let rules: Vec<String> = object.rules.iter().map(|rule| self.remark(*rule, false)).collect();
+        let mut annotations =
+            vec![("egressc/gateway", object.gateway.name.clone()), ("egressc/rules", rules.join("\n"))];
+        annotations.extend(object.assumes.iter().map(|assumes| ("egressc/assumes", assumes.clone())));
+        let metadata = self.metadata(&name, None, &annotations);
+        let document = map([
+            ("apiVersion", text("cilium.io/v2")),
+            ("kind", text("CiliumEgressGatewayPolicy")),
+            ("metadata", metadata),
+            ("spec", object.spec.clone()),
+        ]);
+        self.gateways.push(render::document(&comments, &document));
     }
 
     fn object(&mut self, policy: &Policy<'_>, entries: &[&Entry], number: usize, count: usize) -> String {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egress_ir::{AddressSet, NAMESPACE_NAME_LABEL, NamespaceSelector, Operator, PodSelector, WorkloadSet};
+use egress_ir::{AddressSet, NAMESPACE_NAME_LABEL, NamespaceSelector, Operator, Pod, PodSelector, WorkloadSet};
 
 use super::super::labels::{NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT, is_identity_key, is_set_by_cilium};
 use super::render::{Yaml, map, text};
@@ -29,7 +29,7 @@ pub(super) enum Key {
 /// A set of values of one label, and whether its absence is a member.
 ///
 /// INVARIANT: never both absence and a non-empty finite set, for no selector has such a requirement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Values {
     absent: bool,
     listed: BTreeSet<String>,
@@ -90,6 +90,64 @@ impl Conjunct {
             both.require(key.clone(), values.clone())?;
         }
         Some(both)
+    }
+
+    /// What satisfies this one and not the other, in parts that share nothing.
+    pub(super) fn minus(&self, cut: &Self) -> Vec<Self> {
+        if self.and(cut).is_none() {
+            return vec![self.clone()];
+        }
+        let (mut parts, mut kept) = (Vec::new(), self.clone());
+        for (key, values) in &cut.0 {
+            for negated in values.negated() {
+                let mut part = kept.clone();
+                if part.require(key.clone(), negated).is_some() {
+                    parts.push(part);
+                }
+            }
+            if kept.require(key.clone(), values.clone()).is_none() {
+                break;
+            }
+        }
+        parts
+    }
+
+    /// Whether a pod satisfies it.
+    pub(super) fn contains(&self, pod: &Pod) -> bool {
+        let value = |key: &Key| match key {
+            Key::Namespace => Some(&pod.namespace),
+            Key::Account => Some(&pod.service_account),
+            Key::NamespaceLabel(key) => pod.namespace_labels.get(key),
+            Key::Label(key) => pod.labels.get(key),
+        };
+        self.0.iter().all(|(key, values)| values.contains(value(key).map(String::as_str)))
+    }
+
+    /// As an entry of `selectors` of an egress gateway policy: labels of namespaces apart, and keys without a source.
+    pub(super) fn gateway_source(&self) -> Result<Yaml, Unsayable> {
+        let (mut pods, mut namespaces) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+        for (key, values) in &self.0 {
+            let label = key.label()?;
+            let label = label.strip_prefix("k8s:").unwrap_or(&label);
+            values.check(key)?;
+            let ((labels, expressions), label) = match key {
+                Key::NamespaceLabel(own) => (&mut namespaces, own.as_str()),
+                Key::Namespace | Key::Account | Key::Label(_) => (&mut pods, label),
+            };
+            values.requirements(key, label, labels, expressions);
+        }
+        let selector = |(labels, expressions): (Vec<(String, Yaml)>, Vec<Yaml>)| {
+            let mut fields = Vec::new();
+            if !labels.is_empty() {
+                fields.push(("matchLabels".to_owned(), Yaml::Map(labels)));
+            }
+            if !expressions.is_empty() {
+                fields.push(("matchExpressions".to_owned(), Yaml::list(expressions)));
+            }
+            Yaml::Map(fields)
+        };
+        // An empty selector of namespaces asks for a namespace, which every pod has.
+        Ok(map([("namespaceSelector", selector(namespaces)), ("podSelector", selector(pods))]))
     }
 
     /// The one namespace that all its pods are in.
@@ -220,7 +278,7 @@ fn without(all: &[Conjunct], cut: &Conjunct) -> Result<Vec<Conjunct>, TooMany> {
 }
 
 /// Leaves out what lies within another one, and makes one of two that differ in the values of one key alone.
-fn simplified(all: Vec<Conjunct>) -> Result<Vec<Conjunct>, TooMany> {
+pub(super) fn simplified(all: Vec<Conjunct>) -> Result<Vec<Conjunct>, TooMany> {
     let mut kept: Vec<Conjunct> = Vec::new();
     for mut conjunct in all {
         // Each merge takes one away, so this ends.
@@ -297,6 +355,10 @@ impl Values {
 
     fn only(value: &str) -> Self {
         Self { absent: false, listed: BTreeSet::from([value.to_owned()]), inverted: false }
+    }
+
+    fn contains(&self, value: Option<&str>) -> bool {
+        value.map_or(self.absent, |value| self.listed.contains(value) != self.inverted)
     }
 
     fn is_empty(&self) -> bool {
@@ -383,7 +445,7 @@ impl Values {
     }
 }
 
-fn expression(key: &str, operator: &str, values: Option<&BTreeSet<String>>) -> Yaml {
+pub(super) fn expression(key: &str, operator: &str, values: Option<&BTreeSet<String>>) -> Yaml {
     let mut fields = vec![("key".to_owned(), text(key)), ("operator".to_owned(), text(operator))];
     if let Some(values) = values {
         fields.push(("values".to_owned(), Yaml::list(values.iter().map(text))));

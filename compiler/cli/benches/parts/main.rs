@@ -128,7 +128,7 @@ fn pairs(criterion: &mut Criterion<ThreadTime>) -> Outcome<()> {
 fn back(group: &mut Group<'_>, rules: usize, Unit { program, inventory }: &Unit) -> Outcome<()> {
     let (for_nftables, for_cilium) = (nftables::Options::default(), cilium::Options::default());
     let nft = nftables::emit(program, Some(inventory), &for_nftables).map_err(|errors| format!("{errors:?}"))?;
-    let objects = cilium::emit(program, &for_cilium).map_err(|errors| format!("{errors:?}"))?;
+    let objects = cilium::emit(program, None, &for_cilium).map_err(|errors| format!("{errors:?}"))?;
     group.bench_function(BenchmarkId::new("check rules", rules), |b| {
         b.iter(|| check::check(black_box(program), None, check::Limits::default()))
     });
@@ -139,7 +139,7 @@ fn back(group: &mut Group<'_>, rules: usize, Unit { program, inventory }: &Unit)
         b.iter(|| nftables::decode(black_box(&nft.bytes)))
     });
     group.bench_function(BenchmarkId::new("emit cilium", rules), |b| {
-        b.iter(|| cilium::emit(black_box(program), &for_cilium))
+        b.iter(|| cilium::emit(black_box(program), None, &for_cilium))
     });
     group.bench_function(BenchmarkId::new("decode cilium", rules), |b| {
         b.iter(|| cilium::decode(black_box(&objects.bytes)))

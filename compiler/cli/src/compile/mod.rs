@@ -134,7 +134,10 @@ impl Job<'_> {
     fn emit(&self, target: Target) -> Result<Artifact, Vec<EmitError>> {
         match target {
             Target::Nftables => nftables::emit(self.program, self.diagnosed.inventory.as_ref(), &self.nftables),
-            Target::Cilium => cilium::emit(self.program, &self.options.cilium.resolved(&self.diagnosed.digest)),
+            Target::Cilium => {
+                let options = self.options.cilium.resolved(&self.diagnosed.digest);
+                cilium::emit(self.program, self.diagnosed.inventory.as_ref(), &options)
+            }
             Target::Ebpf => {
                 let options = self.options.ebpf.resolved(self.options.generation, &self.diagnosed.digest);
                 ebpf::emit(self.program, self.diagnosed.inventory.as_ref(), &options)

@@ -236,7 +236,8 @@ impl CiliumOptions {
 
     /// The backend's options.
     pub(super) fn resolved(&self, digest: &str) -> cilium::Options {
-        cilium::Options { namespaced: self.namespaced, source_digest: format!("sha256:{digest}") }
+        let default = cilium::Options::default();
+        cilium::Options { namespaced: self.namespaced, source_digest: format!("sha256:{digest}"), ..default }
     }
 }
 
