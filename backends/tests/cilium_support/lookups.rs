@@ -61,6 +61,36 @@ fn looked_up(model: &Model, environment: &Environment, recorded: &Value) -> (IpA
     (to, model.look_up_gateway(environment, find(environment, text(recorded, "from")), to))
 }
 
+/// What the engine leaves to the order of a map must be found in the text alone.
+#[test]
+fn every_recorded_ambiguity_is_a_finding() {
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for case in &cases() {
+        let lookups = case["egressLookups"].as_array().into_iter().flatten();
+        let ambiguous: Vec<&Value> = lookups.filter(|recorded| recorded["action"] == "ambiguous").collect();
+        if ambiguous.is_empty() {
+            continue;
+        }
+        let found = egress_backends::cilium::lint(text(case, "policies"), None);
+        for recorded in ambiguous {
+            seen += 1;
+            let prefix = format!("`{}`", text(&recorded["matches"][0], "dstCIDR"));
+            let names: Vec<String> =
+                policies(recorded).iter().map(|name| format!("CiliumEgressGatewayPolicy/{name}")).collect();
+            let tells = |finding: &egress_backends::lint::Finding| {
+                let about = names.iter().filter(|name| finding.message.contains(&format!("`{name}`"))).count();
+                let itself = names.len() == 1 && names.contains(&finding.object);
+                finding.code == "CG001" && finding.message.contains(&prefix) && (about >= 2 || itself)
+            };
+            if !found.iter().any(tells) {
+                wrong.push(format!("{}: {recorded}", text(case, "id")));
+            }
+        }
+    }
+    println!("{seen} ambiguous look-ups, {} not found", wrong.len());
+    assert!(wrong.is_empty() && seen > 0, "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_recorded_look_up_is_answered_right() {
     let mut counts = BTreeMap::<&str, usize>::new();

@@ -57,6 +57,7 @@ fn random_programs_leave_through_the_gateways_of_their_source() {
         };
         let (_, wrong) = schemas.check(&text);
         assert!(wrong.is_empty(), "seed {seed}, case {case}: {wrong:?}\n{text}");
+        assert_eq!(egress_backends::cilium::lint(&text, None), [], "seed {seed}, case {case}\n{text}");
         said += usize::from(!model.gateways.is_empty());
         objects += model.gateways.len();
         let mut pieces = Pieces::new(&model, &program, None).expect("our own output is clear");

@@ -8,8 +8,13 @@ use crate::pods;
 use crate::tally::{self, Tally, some};
 use crate::units;
 use egress_backends::cilium::model::{Numbers, Peer, Peers, Ports};
-use egress_backends::cilium::{Model, Options, Verdict, decode, emit, plane};
-use egress_ir::{AddressSet, Destination, Flow, HostPattern, Plane, Pod, Program, Workload, WorkloadSet, eval};
+use egress_backends::cilium::{
+    Environment, GatewayAction, KnownInterface, KnownNode, KnownPod, Model, Options, Verdict, decode, emit, plane,
+};
+use egress_ir::{
+    AddressSet, Destination, Flow, Gateway, GatewayAddress, HostPattern, Operator, Outcome, Plane, Pod, Program,
+    Requirement, Selector, Workload, WorkloadSet, eval,
+};
 use egress_testkit::mutants::{self, Mutant};
 use egress_testkit::programs::{Presence, Shape, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
@@ -25,12 +30,13 @@ const PODS: usize = 12;
 #[test]
 fn every_mutant_of_an_artifact_is_refuted_or_refused_or_means_the_same() {
     let (seed, count) = (seed(), cases(ARTIFACTS));
-    let (mut tally, mut judged, mut made) = (Tally::default(), 0, 0);
-    let random = (0..).filter_map(|case| artifact(random(&mut Rng::new(seed ^ 0xc11, case))));
+    let (mut tally, mut judged, mut made, mut routed) = (Tally::default(), 0, 0, 0);
+    let random = (0..).filter_map(|case| artifact(random(&mut Rng::new(seed ^ 0xc11, case), case % 2 == 0)));
     let small = units::all().into_iter().filter(|(_, program)| units::ranges(program) <= 60);
     let of_units = small.filter_map(|(_, program)| artifact(program));
     for (program, text) in random.take(usize::try_from(count).unwrap()).chain(of_units) {
         let context = format!("seed {seed} artifact {made}");
+        routed += u64::from(text.contains("kind: CiliumEgressGatewayPolicy"));
         let whole = Mutant { kind: "none", what: "nothing".to_owned(), changed: text.clone() };
         let mutants = some(&mut Rng::new(seed, made), mutants::cilium(&text), OF_AN_ARTIFACT);
         for mutant in [whole].into_iter().chain(mutants) {
@@ -41,19 +47,22 @@ fn every_mutant_of_an_artifact_is_refuted_or_refused_or_means_the_same() {
     tally.print("cilium");
     println!("cilium: {judged} flows judged");
     let (none, sum) = (*tally.at("none"), tally.sum());
+    println!("cilium: {routed} of {made} artifacts send flows through gateways");
     assert_eq!(none.proved as u64, made, "an artifact without a fault is not proved: {none:?}");
+    assert!(count < ARTIFACTS || routed >= 3, "{routed} artifacts with gateways");
     if count >= ARTIFACTS {
         assert!(sum.refuted >= 60 && sum.proved >= 25 && tally.0.len() >= 8, "{sum:?}");
     }
 }
 
-/// A small program without most of what the target cannot say.
-fn random(rng: &mut Rng) -> Program {
+/// A small program without most of what the target cannot say, with gateways on nodes of their own if wanted.
+fn random(rng: &mut Rng, routed: bool) -> Program {
     let shape = Shape {
         blocks: 1..=2,
         rules: 1..=2,
         cluster: Presence::Always,
-        gateways: 0,
+        gateways: if routed { 2 } else { 0 },
+        fine_gateways: false,
         addresses: false,
         audit: false,
         icmp_type_zero: false,
@@ -63,7 +72,20 @@ fn random(rng: &mut Rng) -> Program {
         empty_sets: false,
         ..Shape::everything()
     };
-    random_program(rng, &shape)
+    let mut program = random_program(rng, &shape);
+    for id in program.gateways.ids().collect::<Vec<_>>() {
+        let gateway = program.gateways.get_mut(id).unwrap();
+        gateway.nodes = Some(Selector(vec![zone(&gateway.name)]));
+        let host = gateway.name.trim_start_matches("gate-").to_owned();
+        let address = |text: String| GatewayAddress { address: text.parse().unwrap(), managed: false };
+        gateway.addresses = [format!("203.0.113.{host}"), format!("2001:db8:ffff::{host}")].map(address).into();
+    }
+    program
+}
+
+/// What chooses the node of a gateway.
+fn zone(gateway: &str) -> Requirement {
+    Requirement { key: "zone".to_owned(), operator: Operator::In([gateway.to_owned()].into()) }
 }
 
 /// A program with its artifact, if the target can say it and few kinds of pods can be told apart.
@@ -106,12 +128,12 @@ fn blocks(program: &Program, model: &Model, context: &str) -> Option<Vec<Block>>
     let plane = plane::plane(model, program, None).ok()?;
     let blocks = tally::blocks(program, &plane, context)?;
     for Block { senders, left, right, witness, .. } in &blocks {
-        let by_source = eval(program, witness).verdict.passes();
+        let by_source = by_source(program, witness);
         let by_artifact = match program.cluster.contains(witness.destination.address) {
-            true => plane.replay(senders[0], witness).unwrap().passes(),
-            false => passes(model, witness),
+            true => plane.replay(senders[0], witness).unwrap(),
+            false => by_artifact(program, model, witness).unwrap(),
         };
-        assert_eq!((left.passes(), right.passes()), (by_source, by_artifact), "{context}: {witness}");
+        assert_eq!((*left, *right), (by_source, by_artifact), "{context}: {witness}");
         assert_ne!(by_source, by_artifact, "{context}: {witness}");
     }
     Some(blocks)
@@ -125,9 +147,58 @@ fn pods_of(program: &Program, words: &[String]) -> Option<Vec<Pod>> {
     (count <= pods::PODS).then(|| pods::pods(&values))
 }
 
-/// What the artifact does with a flow to the outside.
-fn passes(model: &Model, flow: &Flow) -> bool {
-    model.judge_program_flow(flow, Some(&resolver())).unwrap().verdict == Verdict::Allowed
+/// What the program says of a flow.
+fn by_source(program: &Program, flow: &Flow) -> Outcome {
+    match eval(program, flow).verdict {
+        egress_ir::Verdict::Inside | egress_ir::Verdict::Ungoverned => Outcome::Passes(None),
+        egress_ir::Verdict::Allowed(gateway) => Outcome::Passes(gateway),
+        egress_ir::Verdict::Denied | egress_ir::Verdict::Conflict(_) => Outcome::Dropped,
+    }
+}
+
+/// What the artifact does with a flow to the outside, where each gateway has a node of its own with its addresses; nothing
+/// where that depends on the order of policies.
+fn by_artifact(program: &Program, model: &Model, flow: &Flow) -> Option<Outcome> {
+    if model.judge_program_flow(flow, Some(&resolver())).unwrap().verdict != Verdict::Allowed {
+        return Some(Outcome::Dropped);
+    }
+    let Workload::Pod(pod) = &flow.workload else { panic!("a flow of an address") };
+    let from = KnownPod {
+        namespace: pod.namespace.clone(),
+        labels: pod.labels.clone(),
+        service_account: pod.service_account.clone(),
+        ..KnownPod::default()
+    };
+    let environment = Environment {
+        namespaces: [(pod.namespace.clone(), pod.namespace_labels.clone())].into(),
+        nodes: program.gateways.values().map(node).collect(),
+        ..Environment::default()
+    };
+    let found = model.look_up_gateway(&environment, &from, flow.destination.address);
+    Some(match found.action {
+        GatewayAction::Redirect { address: None, .. } => Outcome::Misrouted,
+        GatewayAction::Redirect { address: Some(address), .. } => {
+            let has = |gateway: &Gateway| gateway.addresses.iter().any(|known| known.address == address);
+            let holder = program.gateways.iter().find(|(_, gateway)| has(gateway));
+            holder.map_or(Outcome::Misrouted, |(id, _)| Outcome::Passes(Some(id)))
+        }
+        GatewayAction::DropNoGateway => Outcome::Dropped,
+        GatewayAction::Ambiguous => return None,
+        GatewayAction::None | GatewayAction::Excluded | GatewayAction::SkipInCluster => Outcome::Passes(None),
+    })
+}
+
+/// The node of a gateway.
+fn node(gateway: &Gateway) -> KnownNode {
+    let addresses = gateway.addresses.iter().map(|known| known.address).collect();
+    KnownNode {
+        name: gateway.name.clone(),
+        labels: [("zone".to_owned(), gateway.name.clone())].into(),
+        // No destination: by these nodes reach each other.
+        addresses: vec!["192.0.0.8".parse().unwrap()],
+        interfaces: vec![KnownInterface { name: "eth0".to_owned(), addresses }],
+        default_interface: "eth0".to_owned(),
+    }
 }
 
 /// A pod that the set of resolvers selects.
@@ -152,7 +223,7 @@ fn truth(program: &Program, model: &Model, words: &[String]) -> (Option<Flow>, u
                     for port in borders.doors(v6) {
                         let flow = Flow { workload: workload.clone(), destination: destination.clone(), port };
                         tried += 1;
-                        if passes(model, &flow) != eval(program, &flow).verdict.passes() {
+                        if by_artifact(program, model, &flow) != Some(by_source(program, &flow)) {
                             return (Some(flow), tried);
                         }
                     }
@@ -186,6 +257,10 @@ fn borders_of(model: &Model, borders: &mut Borders) {
                 }
             }
         }
+    }
+    for policy in &model.gateways {
+        let prefixes = policy.destinations.iter().chain(&policy.excluded).map(|placed| placed.value);
+        prefixes.for_each(|prefix| borders.addresses(&AddressSet::from_prefixes([prefix])));
     }
     for prefix in model.groups.values().flat_map(|group| &group.prefixes) {
         borders.addresses(&AddressSet::from_prefixes([*prefix]));

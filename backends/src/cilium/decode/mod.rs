@@ -17,7 +17,7 @@ mod spec;
 
 use std::fmt;
 
-use super::model::Model;
+use super::model::{GatewayPolicy, Kind, Model};
 use super::yaml;
 
 /// Who has to accept an object.
@@ -81,15 +81,7 @@ pub fn decode(bytes: &[u8]) -> Result<Model, DecodeError> {
 /// # Errors
 /// As [`decode()`].
 pub fn decode_as(bytes: &[u8], admission: Admission) -> Result<Model, DecodeError> {
-    let documents = yaml::documents(bytes).map_err(|error| DecodeError {
-        problems: vec![Problem {
-            stage: if error.declined { Stage::Unsupported } else { Stage::Yaml },
-            line: error.line,
-            object: String::new(),
-            path: String::new(),
-            message: error.message,
-        }],
-    })?;
+    let documents = yaml::documents(bytes).map_err(|error| DecodeError { problems: vec![no_yaml(error)] })?;
     let mut reader = reader::Reader::new(admission);
     let mut model = Model::default();
     for document in &documents {
@@ -97,6 +89,31 @@ pub fn decode_as(bytes: &[u8], admission: Admission) -> Result<Model, DecodeErro
     }
     let problems = reader.into_problems();
     if problems.is_empty() { Ok(model) } else { Err(DecodeError { problems }) }
+}
+
+/// Reads the egress gateway policies of a text and leaves every other object alone. Also says what is wrong with them.
+#[must_use]
+pub fn gateways(bytes: &[u8]) -> (Vec<GatewayPolicy>, Vec<Problem>) {
+    let documents = match yaml::documents(bytes) {
+        Ok(documents) => documents,
+        Err(error) => return (Vec::new(), vec![no_yaml(error)]),
+    };
+    let mut reader = reader::Reader::new(Admission::ApiServer);
+    let mut model = Model::default();
+    for document in &documents {
+        object::read_of(&mut reader, document, Kind::Gateway, &mut model);
+    }
+    (model.gateways, reader.into_problems())
+}
+
+fn no_yaml(error: yaml::YamlError) -> Problem {
+    Problem {
+        stage: if error.declined { Stage::Unsupported } else { Stage::Yaml },
+        line: error.line,
+        object: String::new(),
+        path: String::new(),
+        message: error.message,
+    }
 }
 
 impl DecodeError {

@@ -39,6 +39,20 @@ pub(super) fn read(reader: &mut Reader, document: &Node, model: &mut Model) {
     }
 }
 
+/// The same for objects of one kind alone.
+pub(super) fn read_of(reader: &mut Reader, document: &Node, kind: Kind, model: &mut Model) {
+    let one = std::slice::from_ref(document);
+    for item in items(document).unwrap_or(one).iter().filter(|item| is_of(item, kind)) {
+        object(reader, item, model);
+    }
+}
+
+fn is_of(document: &Node, kind: Kind) -> bool {
+    let Value::Map(fields) = &document.value else { return false };
+    let wanted = |(key, node): &(String, Node)| key == "kind" && node.value == Value::Text(kind.as_str().to_owned());
+    fields.iter().any(wanted)
+}
+
 /// The items of a `List`.
 fn items(document: &Node) -> Option<&[Node]> {
     let Value::Map(fields) = &document.value else { return None };

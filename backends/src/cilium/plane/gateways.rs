@@ -48,12 +48,17 @@ pub(super) enum Route {
 /// Makes the policies of a model ready.
 pub(super) fn compile<'m>(model: &'m Model, program: &Program) -> Gateways<'m> {
     let ready = |policy: &'m GatewayPolicy| {
-        let sets = policy.sources.iter().map(|source| selectors::pods(&source.pods));
-        let pods = sets.collect::<Result<Vec<_>, _>>().map(WorkloadSet::Union);
+        let pods = pods_of(policy);
         let through = |v6| through(program, policy, v6);
         Policy { policy, pods, v4: through(false), v6: through(true) }
     };
     Gateways { policies: model.gateways.iter().map(ready).collect() }
+}
+
+/// The pods that some entry of a policy matches, or why that cannot be said.
+pub(super) fn pods_of(policy: &GatewayPolicy) -> Result<WorkloadSet, String> {
+    let sets = policy.sources.iter().map(|source| selectors::pods(&source.pods));
+    sets.collect::<Result<Vec<_>, _>>().map(WorkloadSet::Union)
 }
 
 impl<'m> Gateways<'m> {

@@ -28,10 +28,10 @@ use std::collections::BTreeSet;
 
 use egress_ir::{
     AddressSet, Flow, Gateway, GatewayId, HostPattern, Inventory, Outcome, Piece, Plane, Pod, Program, Sender, Unclear,
-    Vocabulary, plane::Exemption,
+    Vocabulary, WorkloadSet, plane::Exemption,
 };
 
-use super::model::{Model, Proxy};
+use super::model::{GatewayPolicy, Model, Proxy};
 use gateways::{Gateways, Route};
 use rules::{Compiled, Rule, Spec};
 
@@ -158,6 +158,11 @@ impl ModelPlane<'_> {
             _ => Ok(places),
         }
     }
+}
+
+/// The pods that some entry of an egress gateway policy matches by its labels.
+pub(super) fn pods_of(policy: &GatewayPolicy) -> Result<WorkloadSet, Unclear> {
+    gateways::pods_of(policy).map_err(|why| unclear(format!("`{}` {why}", policy.object)))
 }
 
 fn unclear(reason: impl Into<String>) -> Unclear {
