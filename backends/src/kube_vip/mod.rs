@@ -22,7 +22,7 @@ pub mod rules;
 pub mod settings;
 
 pub use decode::{DecodeError, Problem, decode};
-pub use emit::{Options, emit, node_label, service_name};
+pub use emit::{Options, emit, managed, node_label, service_name};
 pub use lint::lint;
 pub use model::{Model, Service};
 pub use plane::{RoutedPlane, plane_over};

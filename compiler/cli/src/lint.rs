@@ -10,8 +10,8 @@ use crate::exit::{Failure, Outcome};
 use crate::render::{self, Report, counted};
 use crate::terminal::{self, Colour};
 use crate::unit;
-use egress_backends::kube_vip;
 use egress_backends::lint::{Finding, Level};
+use egress_backends::{cilium, kube_vip};
 use egress_compiler::source::Place;
 use egress_compiler::{Diagnostic, Label, Severity, Source, diagnostic};
 use egress_ir::{Arena, Inventory, SourceId};
@@ -29,6 +29,8 @@ pub(crate) struct Lint {
 enum Target {
     /// Services with annotations for kube-vip, and kube-vip's own manifest; see docs/kube-vip.md
     KubeVip(Files),
+    /// Objects of the kind CiliumEgressGatewayPolicy; see docs/lint-cilium.md
+    Cilium(Files),
 }
 
 /// What is looked at, and how it is shown.
@@ -52,6 +54,7 @@ type Linter = fn(&str, Option<&Inventory>) -> Vec<Finding>;
 pub(crate) fn run(options: &Lint, colour: Colour) -> Result<Outcome, Failure> {
     let (files, linter): (&Files, Linter) = match &options.target {
         Target::KubeVip(files) => (files, kube_vip::lint),
+        Target::Cilium(files) => (files, cilium::lint),
     };
     if files.paths.iter().chain(&files.inventory).filter(|path| *path == "-").count() > 1 {
         return Err(Failure::new("standard input can be read once only").help("give `-` once"));

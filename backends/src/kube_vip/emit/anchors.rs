@@ -67,7 +67,7 @@ fn nothing_managed(emitter: &mut Emitter<'_>, used: &BTreeSet<GatewayId>) {
     }
 }
 
-fn first_managed(gateway: &Gateway, v6: bool) -> Option<IpAddr> {
+pub(super) fn first_managed(gateway: &Gateway, v6: bool) -> Option<IpAddr> {
     let mut managed = gateway.addresses.iter().filter(|it| it.managed).map(|it| it.address);
     managed.find(|address| address.is_ipv6() == v6)
 }

@@ -75,6 +75,13 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
     Err(errors)
 }
 
+/// The addresses that kube-vip brings up with [`Options::vip_only`], each with its gateway: the first managed one of each
+/// family.
+pub fn managed(program: &Program) -> impl Iterator<Item = (&str, IpAddr)> {
+    let of = |gateway: &Gateway| [false, true].map(|v6| anchors::first_managed(gateway, v6)).into_iter().flatten();
+    program.gateways.values().flat_map(move |gateway| of(gateway).map(|address| (gateway.name.as_str(), address)))
+}
+
 /// The name of the first Service of a gateway in a family.
 #[must_use]
 pub fn service_name(gateway: &str, v6: bool) -> String {

@@ -8,7 +8,7 @@ mod told;
 pub(crate) use told::{Role, Telling};
 
 use crate::prove;
-use egress_backends::{cilium, ebpf, nftables};
+use egress_backends::{cilium, ebpf, kube_vip, nftables};
 use egress_compiler::Diagnostic;
 use egress_ir::{Inventory, Plane, Program, Sender, Unclear};
 use egress_verifier::{Comparison, Prover, against_source};
@@ -21,6 +21,8 @@ pub(crate) struct Source<'s> {
     pub(crate) program: &'s Program,
     /// Who runs.
     pub(crate) inventory: Option<&'s Inventory>,
+    /// What chooses source addresses behind each artifact, so that both are held against the source together.
+    pub(crate) router: Option<&'s kube_vip::Model>,
 }
 
 /// What became of an artifact that was held against its source.
@@ -91,7 +93,20 @@ impl Source<'_> {
         }
     }
 
+    /// Holds what passes a filter, by the way that the router sends it, against the source.
     fn hold_plane(&self, plane: Result<impl Plane, Unclear>, prover: &mut Prover) -> Held {
+        let Some(router) = self.router else { return self.compare(plane, prover) };
+        let nobody = Inventory::default();
+        let inventory = match self.inventory {
+            Some(inventory) => inventory,
+            None if !router.services.iter().any(kube_vip::Service::has_egress) => &nobody,
+            None => return Held::Unclear("no inventory says whose packets kube-vip rewrites".to_owned()),
+        };
+        let routed = plane.and_then(|plane| kube_vip::plane_over(router, plane, self.program, inventory));
+        self.compare(routed, prover)
+    }
+
+    fn compare(&self, plane: Result<impl Plane, Unclear>, prover: &mut Prover) -> Held {
         let plane = match plane {
             Ok(plane) => plane,
             Err(unclear) => return Held::Unclear(unclear.reason),

@@ -81,6 +81,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("egress::target::coverage", include_str!("../../../../docs/codes/egress-target-coverage.md")),
     ("egress::target::dns", include_str!("../../../../docs/codes/egress-target-dns.md")),
     ("egress::target::form", include_str!("../../../../docs/codes/egress-target-form.md")),
+    ("egress::target::facets", include_str!("../../../../docs/codes/egress-target-facets.md")),
     ("egress::target::gateway", include_str!("../../../../docs/codes/egress-target-gateway.md")),
     ("egress::target::hook", include_str!("../../../../docs/codes/egress-target-hook.md")),
     ("egress::target::host", include_str!("../../../../docs/codes/egress-target-host.md")),

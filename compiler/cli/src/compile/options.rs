@@ -3,15 +3,20 @@
 //! In: the command line. Out: the backends' own options. Refuses options of targets that were not chosen, because an
 //! option without effect is a misunderstanding.
 
+use super::facets::Plan;
 use super::replaces::Replaced;
 use crate::arguments::{FindingsArguments, UnitArguments, WorldArguments};
 use crate::disk;
 use crate::exit::Failure;
 use crate::prove::ProofArguments;
 use clap::ValueEnum;
-use egress_backends::{cilium, ebpf, nftables};
+use egress_backends::cilium::VipService;
+use egress_backends::{cilium, ebpf, kube_vip, nftables};
+use egress_ir::Program;
 use egress_snapshot::SigningKey;
 use egress_snapshot::sign::KeyError;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The most bytes that a key may have.
@@ -48,6 +53,8 @@ pub(crate) struct Compile {
     #[command(flatten)]
     pub(super) ebpf: EbpfOptions,
     #[command(flatten)]
+    pub(super) kube_vip: KubeVipOptions,
+    #[command(flatten)]
     pub(super) proof: ProofArguments,
 }
 
@@ -60,6 +67,8 @@ pub(crate) enum Target {
     Cilium,
     /// A snapshot for `egress-agent load`
     Ebpf,
+    /// Services that kube-vip gives addresses; routes only, beside a target that filters
+    KubeVip,
 }
 
 impl Target {
@@ -69,6 +78,7 @@ impl Target {
             Self::Nftables => "nftables",
             Self::Cilium => "cilium",
             Self::Ebpf => "ebpf",
+            Self::KubeVip => "kube-vip",
         }
     }
 }
@@ -127,6 +137,15 @@ pub(super) struct EbpfOptions {
     pub(super) sign_key: Option<String>,
 }
 
+/// Options of the target kube-vip.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of the target kube-vip")]
+pub(super) struct KubeVipOptions {
+    /// With cilium: the namespace of the Services that hold the gateways' addresses [default: kube-system]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(super) vip_namespace: Option<String>,
+}
+
 /// What happens to flows of workloads that nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Unknown {
@@ -170,6 +189,7 @@ impl Compile {
             (Target::Nftables, self.nftables.given()),
             (Target::Cilium, self.cilium.given()),
             (Target::Ebpf, self.ebpf.given()),
+            (Target::KubeVip, self.kube_vip.given()),
         ];
         let foreign = given.into_iter().find(|(target, option)| option.is_some() && !targets.contains(target));
         match foreign {
@@ -203,6 +223,7 @@ impl NftablesOptions {
         &self,
         generation: Option<u64>,
         replaced: Option<Replaced>,
+        plan: Plan,
         digest: &str,
     ) -> nftables::Options {
         let default = nftables::Options::default();
@@ -224,6 +245,35 @@ impl NftablesOptions {
             ct_mark_mask,
             generation: generation.or_else(counted_on).unwrap_or(default.generation),
             source_digest: Some(format!("sha256:{digest}")),
+            routing: plan.routing(),
+        }
+    }
+}
+
+impl KubeVipOptions {
+    /// Some option that was given.
+    fn given(&self) -> Option<&'static str> {
+        self.vip_namespace.is_some().then_some("--vip-namespace")
+    }
+
+    /// The managed addresses that kube-vip brings up for Cilium, each with its Service; none where it routes itself.
+    pub(super) fn vips(&self, plan: Plan, program: &Program, digest: &str) -> BTreeMap<IpAddr, VipService> {
+        let namespace = self.resolved(plan, digest).namespace;
+        let of = |(gateway, address): (&str, IpAddr)| {
+            let name = kube_vip::service_name(gateway, address.is_ipv6());
+            (address, VipService { namespace: namespace.clone(), name })
+        };
+        let managed = (plan == Plan::Paired).then(|| kube_vip::managed(program).map(of));
+        managed.into_iter().flatten().collect()
+    }
+
+    /// The backend's options.
+    pub(super) fn resolved(&self, plan: Plan, digest: &str) -> kube_vip::Options {
+        let default = kube_vip::Options::default();
+        kube_vip::Options {
+            vip_only: plan == Plan::Paired,
+            namespace: self.vip_namespace.clone().unwrap_or(default.namespace),
+            source_digest: format!("sha256:{digest}"),
         }
     }
 }
@@ -235,9 +285,13 @@ impl CiliumOptions {
     }
 
     /// The backend's options.
-    pub(super) fn resolved(&self, digest: &str) -> cilium::Options {
-        let default = cilium::Options::default();
-        cilium::Options { namespaced: self.namespaced, source_digest: format!("sha256:{digest}"), ..default }
+    pub(super) fn resolved(&self, plan: Plan, managed: BTreeMap<IpAddr, VipService>, digest: &str) -> cilium::Options {
+        cilium::Options {
+            namespaced: self.namespaced,
+            source_digest: format!("sha256:{digest}"),
+            routing: plan.routing(),
+            managed_by_kube_vip: managed,
+        }
     }
 }
 
@@ -261,7 +315,7 @@ impl EbpfOptions {
     }
 
     /// The backend's options; those not given are its defaults.
-    pub(super) fn resolved(&self, generation: Option<u64>, digest: &str) -> ebpf::Options {
+    pub(super) fn resolved(&self, generation: Option<u64>, plan: Plan, digest: &str) -> ebpf::Options {
         let default = ebpf::Options::default();
         ebpf::Options {
             generation: generation.unwrap_or(default.generation),
@@ -272,6 +326,7 @@ impl EbpfOptions {
                 Some(Unknown::Pass) => egress_snapshot::meta::Unknown::Pass,
                 None => default.unknown,
             },
+            routing: plan.routing(),
             ..default
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn marked(target: Target, bytes: &[u8], proof: &Proof) -> Vec<u8> {
         Target::Nftables if bytes.starts_with(b"#!") => {
             bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
         }
-        Target::Nftables | Target::Cilium => 0,
+        Target::Nftables | Target::Cilium | Target::KubeVip => 0,
     };
     let (before, after) = bytes.split_at(head);
     [before, comment.as_bytes(), after].concat()

@@ -8,7 +8,7 @@ use crate::disk;
 use crate::exit::Failure;
 use crate::nft;
 use crate::render::Proof;
-use egress_backends::nftables;
+use egress_backends::{kube_vip, nftables};
 use egress_compiler::Diagnostic;
 use egress_verifier::Prover;
 use std::collections::BTreeSet;
@@ -37,6 +37,12 @@ impl Given {
         let target = target.or_else(|| target_of(path, &bytes)).ok_or_else(|| {
             Failure::new(format!("`{path}` does not say what it is for")).help("give its target with `--target`")
         })?;
+        if target == Target::KubeVip {
+            return Err(Failure::new(
+                "kube-vip only chooses source addresses, so that there is nothing to hold it against",
+            )
+            .help(format!("give what filters with `--artifact`, and `--routed-by {path}` beside it")));
+        }
         Ok(Self { name: format!("`{path}`"), target, bytes, live: false })
     }
 
@@ -85,6 +91,7 @@ impl Given {
                 Err(error) => (Held::Unreadable(error.to_string()), None),
             },
             Target::Nftables => (source.hold_nftables(&self.bytes, scope, prover), None),
+            Target::KubeVip => (Held::Unclear("kube-vip alone filters nothing".to_owned()), None),
         }
     }
 
@@ -96,6 +103,18 @@ impl Given {
         warning
             .help("see that none of them drops what the policy allows, changes addresses before, or leads packets past")
     }
+}
+
+/// The Services by which kube-vip chooses source addresses.
+///
+/// # Errors
+/// The file cannot be read, or is not understood.
+pub(super) fn router(path: &str) -> Result<kube_vip::Model, Failure> {
+    let bytes = match path {
+        "-" => disk::read_stdin(disk::LIST_LIMIT)?,
+        _ => disk::read_named(path, disk::LIST_LIMIT)?,
+    };
+    kube_vip::decode(&bytes).map_err(|error| Failure::new(format!("`{path}` is not understood: {error}")))
 }
 
 /// What a file is for, by its first bytes or the ending of its name.

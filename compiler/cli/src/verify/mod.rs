@@ -19,7 +19,6 @@ use crate::render::{self, Covered, Proof};
 use crate::terminal::{self, Colour};
 use artifact::Given;
 use egress_compiler::{Diagnostic, diagnostic};
-use egress_ir::Program;
 use egress_verifier::assertions::Population;
 
 /// The options of `verify`.
@@ -47,6 +46,9 @@ pub(crate) struct Verify {
     /// What the artifact is for [default: what its content or its name says]
     #[arg(long, value_enum, value_name = "TARGET", requires = "artifact")]
     target: Option<Target>,
+    /// The Services by which kube-vip chooses the source addresses of what the artifact lets pass
+    #[arg(long, value_name = "FILE")]
+    routed_by: Option<String>,
     /// Prove that what nftables enforces on this machine now does what the policies say; with a file *.egb among the
     /// PATHs, made by `egress-agent dump`: what eBPF enforced where it was made
     #[arg(long)]
@@ -73,15 +75,18 @@ struct ScopeArguments {
 /// Verifies.
 pub(crate) fn run(options: &Verify, colour: Colour) -> Result<Outcome, Failure> {
     options.validate_input()?;
+    options.validate_router()?;
     let (unit, dump) = options.unit_and_dump()?;
     let given = options.given(dump.as_deref())?;
     options.validate_scope(given.as_ref())?;
+    let router = options.routed_by.as_deref().map(artifact::router).transpose()?;
     let diagnosed = diagnose::run(&unit, &options.world)?;
     let mut page = Page { findings: diagnosed.compiled.diagnostics.clone(), ..Page::default() };
     let mut work = None;
     if let Some(program) = &diagnosed.compiled.program {
         let mut session = Session::open(&options.proof);
-        options.prove(program, &diagnosed, given.as_ref(), &mut session, &mut page);
+        let source = Source { program, inventory: diagnosed.inventory.as_ref(), router: router.as_ref() };
+        options.prove(source, &diagnosed, given.as_ref(), &mut session, &mut page);
         let closed = session.close();
         work = Some(closed.work);
         page.findings.extend(closed.warnings);
@@ -130,7 +135,7 @@ impl Verify {
 
     /// Refuses to read standard input twice.
     fn validate_input(&self) -> Result<(), Failure> {
-        let stdin = self.unit.paths.iter().chain(&self.world.inventory).chain(&self.artifact);
+        let stdin = self.unit.paths.iter().chain(&self.world.inventory).chain(&self.artifact).chain(&self.routed_by);
         if stdin.filter(|path| *path == "-").count() > 1 {
             return Err(Failure::new("standard input can be read once only").help("give `-` once"));
         }
@@ -143,6 +148,15 @@ impl Verify {
         if scoped && !given.is_some_and(Given::is_nftables) {
             return Err(Failure::new("`--hooks` and `--interface` are for nftables")
                 .help("give `--live`, or an artifact with `--target nftables`"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a router behind nothing.
+    fn validate_router(&self) -> Result<(), Failure> {
+        if self.routed_by.is_some() && self.artifact.is_none() && !self.live {
+            return Err(Failure::new("`--routed-by` says what happens to flows that an artifact lets pass")
+                .help("give the artifact that filters with `--artifact`, or `--live`"));
         }
         Ok(())
     }
@@ -161,16 +175,16 @@ impl Verify {
 
     fn prove(
         &self,
-        program: &Program,
+        source: Source<'_>,
         diagnosed: &Diagnosed,
         given: Option<&Given>,
         session: &mut Session,
         page: &mut Page,
     ) {
+        let Source { program, inventory, .. } = source;
         let prover = &mut session.prover;
         let compiled = &diagnosed.compiled;
         page.add(progress::during("proving the findings", || claims::confirm(program, compiled, prover)));
-        let inventory = diagnosed.inventory.as_ref();
         let population = match inventory {
             Some(inventory) if self.running => Population::Running(inventory),
             known => Population::Possible(known),
@@ -186,7 +200,6 @@ impl Verify {
         if let Some(given) = given {
             let hooks = self.scope.hooks.iter().map(|hook| hook.into_backend()).collect();
             let scope = Scope { hooks, interfaces: self.scope.interface.clone() };
-            let source = Source { program, inventory };
             page.add(progress::during("proving the artifact", || given.hold(source, &scope, prover)));
         }
     }
