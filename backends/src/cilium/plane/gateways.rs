@@ -7,13 +7,15 @@
 //! That a chosen node exists and has the address is assumed: where it does not, Cilium drops the flow. What depends on
 //! anything else (the order of two policies, a pod's UID or node, the addresses of an interface) is said to be unclear.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use egress_ir::{
-    AddressSet, GatewayId, Operator, Outcome, Pod, Prefix, Program, Requirement, Selector, Unclear, WorkloadSet,
+    AddressSet, Gateway, GatewayId, Operator, Outcome, Pod, Prefix, Program, Requirement, Selector, Unclear,
+    WorkloadSet,
 };
 
+use super::super::gateways::Match;
 use super::super::model::{GatewayAddress, GatewayNode, GatewayPolicy, Model};
 use super::super::program::identity;
 use super::{selectors, unclear};
@@ -103,36 +105,44 @@ impl<'m> Gateways<'m> {
     pub(super) fn replay(
         &self,
         model: &Model,
-        program: &[(GatewayId, egress_ir::Gateway)],
+        declared: &[(GatewayId, Gateway)],
         pod: &Pod,
         to: IpAddr,
     ) -> Result<Option<Outcome>, Unclear> {
         let matches = model.gateway_matches(&identity(pod).labels, to, |_| true);
         let Some((first, others)) = matches.split_first() else { return Ok(None) };
-        if let Some(rival) = others.iter().find(|other| {
+        let differs = |other: &&Match<'_>| {
             other.excluded != first.excluded
                 || (!first.excluded && !same(&other.policy.gateways, &first.policy.gateways))
-        }) {
+        };
+        if let Some(rival) = others.iter().find(differs) {
             return Err(unclear(rivals(first.policy, rival.policy, first.prefix)));
         }
         if first.excluded {
             return Ok(None);
         }
-        let found = first.policy.gateways.iter().map(|gateway| match &gateway.address {
-            GatewayAddress::Fixed(address) => {
-                let holder = |(id, known): &(GatewayId, egress_ir::Gateway)| {
-                    known.addresses.iter().any(|known| known.address == *address).then_some(*id)
-                };
-                let mut holders = program.iter().filter_map(holder);
-                (holders.next().map_or(Outcome::Misrouted, |id| Outcome::Passes(Some(id))), holders.next().is_none())
-            }
-            GatewayAddress::Interface(_) | GatewayAddress::DefaultRoute => (Outcome::Misrouted, false),
-        });
-        let found: std::collections::BTreeSet<(Outcome, bool)> = found.collect();
+        let ready = self.policies.iter().find(|ready| std::ptr::eq(ready.policy, first.policy));
+        if let Some(Err(why)) = ready.map(|ready| ready.outcome(to.is_ipv6())) {
+            return Err(unclear(format!("`{}` {why}", first.policy.object)));
+        }
+        let found: BTreeSet<Option<Outcome>> =
+            first.policy.gateways.iter().map(|gateway| seen(declared, &gateway.address)).collect();
         match found.first() {
-            Some((outcome, true)) if found.len() == 1 => Ok(Some(*outcome)),
+            Some(Some(outcome)) if found.len() == 1 => Ok(Some(*outcome)),
             _ => Err(unclear(format!("`{}` does not say which address flows have", first.policy.object))),
         }
+    }
+}
+
+/// What others see of flows with this source address; nothing if they may see different things.
+fn seen(declared: &[(GatewayId, Gateway)], address: &GatewayAddress) -> Option<Outcome> {
+    let GatewayAddress::Fixed(address) = address else { return None };
+    let has = |gateway: &Gateway| gateway.addresses.iter().any(|known| known.address == *address);
+    let mut holders = declared.iter().filter(|(_, gateway)| has(gateway)).map(|(id, _)| *id);
+    match (holders.next(), holders.next()) {
+        (None, _) => Some(Outcome::Misrouted),
+        (Some(id), None) => Some(Outcome::Passes(Some(id))),
+        (Some(_), Some(_)) => None,
     }
 }
 
@@ -217,9 +227,8 @@ fn leaves(program: &Program, policy: &GatewayPolicy, gateway: &GatewayNode, v6: 
             "has destinations of both families, and then {address} counts only if its interface has addresses of both"
         ));
     }
-    let holder = |(id, known): (GatewayId, &egress_ir::Gateway)| {
-        known.addresses.iter().any(|known| known.address == address).then_some(id)
-    };
+    let holder =
+        |(id, known): (GatewayId, &Gateway)| known.addresses.iter().any(|known| known.address == address).then_some(id);
     let mut holders = program.gateways.iter().filter_map(holder);
     let Some(id) = holders.next() else { return Ok(Outcome::Misrouted) };
     if holders.next().is_some() {
