@@ -2,6 +2,7 @@
 
 pub mod cilium;
 pub mod ebpf;
+mod gateways;
 pub mod kube_vip;
 pub mod lint;
 pub mod nftables;

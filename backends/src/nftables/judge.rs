@@ -1,9 +1,14 @@
 //! Judges a packet by a decoded ruleset, as the kernel would.
 //!
-//! In: a [`Ruleset`] and a [`Packet`]. Out: a [`Judgement`]. Follows `nft_do_chain`: base chains of a hook by
-//! priority, rules in order, jump and goto with return to the last jump, `accept` for this base chain only.
+//! In: a [`Ruleset`] and a [`Packet`]. Out: a [`Judgement`], and by [`Judge::leave`] the source address with which it
+//! leaves. Follows `nft_do_chain`: base chains of a hook by priority, rules in order, jump and goto with return to the
+//! last jump, `accept` for this base chain only.
 
-use super::model::{Base, Chain, Element, Field, Hook, Log, Match, Rule, Ruleset, Statement, Values, Verdict};
+mod leaving;
+
+pub use leaving::{Translated, Way};
+
+use super::model::{Base, Chain, Element, Field, Hook, Log, Match, Rule, Ruleset, Set, Statement, Values, Verdict};
 use egress_ir::{Port, protocol};
 use std::net::IpAddr;
 
@@ -32,6 +37,8 @@ pub struct Packet {
     pub is_reply: bool,
     /// The connection's mark.
     pub mark: u32,
+    /// The packet's own mark when it comes.
+    pub packet_mark: u32,
 }
 
 /// The state of a packet's connection.
@@ -78,6 +85,7 @@ impl Packet {
             state: State::New,
             is_reply: false,
             mark: 0,
+            packet_mark: 0,
         }
     }
 }
@@ -93,6 +101,8 @@ pub struct Judgement {
     pub logs: Vec<Log>,
     /// The connection's mark afterwards.
     pub mark: u32,
+    /// The packet's own mark afterwards.
+    pub packet_mark: u32,
 }
 
 impl Ruleset {
@@ -106,24 +116,25 @@ impl Ruleset {
 /// Judges packets by one ruleset, whose base chains are found once.
 #[derive(Clone, Debug)]
 pub struct Judge<'r> {
-    ruleset: &'r Ruleset,
-    bases: Vec<(Base, &'r Chain)>,
+    /// Base chains with the tables that they are in.
+    bases: Vec<(&'r Ruleset, Base, &'r Chain)>,
 }
 
 impl<'r> Judge<'r> {
     /// Finds the base chains.
     #[must_use]
     pub fn new(ruleset: &'r Ruleset) -> Self {
-        let both = [Hook::Prerouting, Hook::Output].into_iter().flat_map(|hook| ruleset.base_chains(hook));
-        Self { ruleset, bases: both.map(|(_, base, chain)| (base, chain)).collect() }
+        let hooks = [Hook::Prerouting, Hook::Output, Hook::Postrouting].into_iter();
+        let all = hooks.flat_map(|hook| ruleset.base_chains(hook));
+        Self { bases: all.map(|(table, _, base, chain)| (table, base, chain)).collect() }
     }
 
     /// Judges one packet.
     #[must_use]
     pub fn judge(&self, packet: &Packet) -> Judgement {
-        let judgement = Judgement::passing(packet.mark);
-        let mut run = Run { ruleset: self.ruleset, packet, judgement, priority: 0 };
-        for (base, chain) in self.bases.iter().filter(|(base, _)| base.hook == packet.hook) {
+        let mut run = Run::new(packet);
+        for (table, base, chain) in self.bases.iter().filter(|(_, base, _)| base.hook == packet.hook) {
+            run.ruleset = Some(table);
             run.judgement.passes = run.base_chain(chain).unwrap_or(!base.drops_by_default);
             if !run.judgement.passes {
                 break;
@@ -134,21 +145,45 @@ impl<'r> Judge<'r> {
 }
 
 impl Judgement {
-    fn passing(mark: u32) -> Self {
-        Self { passes: true, counters: Vec::new(), logs: Vec::new(), mark }
+    fn passing(packet: &Packet) -> Self {
+        let (mark, packet_mark) = (packet.mark, packet.packet_mark);
+        Self { passes: true, counters: Vec::new(), logs: Vec::new(), mark, packet_mark }
     }
 }
 
 /// A packet on its way.
 struct Run<'r> {
-    ruleset: &'r Ruleset,
+    /// The table of the present base chain.
+    ruleset: Option<&'r Ruleset>,
     packet: &'r Packet,
     judgement: Judgement,
     /// What `meta priority` holds; 0 when the packet comes.
     priority: u32,
+    /// Its source address now.
+    source: IpAddr,
+    /// Where it is going, once that is known.
+    way: Option<&'r Way>,
+    /// Whether its connection's source address is decided.
+    decided: bool,
+    /// The bits of its connection's label.
+    labels: u128,
 }
 
 impl<'r> Run<'r> {
+    fn new(packet: &'r Packet) -> Self {
+        let judgement = Judgement::passing(packet);
+        Self {
+            ruleset: None,
+            packet,
+            judgement,
+            priority: 0,
+            source: packet.source,
+            way: None,
+            decided: false,
+            labels: 0,
+        }
+    }
+
     /// Whether the chain accepts; nothing when the packet falls off its end.
     fn base_chain(&mut self, chain: &'r Chain) -> Option<bool> {
         let mut stack: Vec<std::slice::Iter<'r, Rule>> = Vec::new();
@@ -171,7 +206,8 @@ impl<'r> Run<'r> {
 
     /// INVARIANT: `decode` checked that every chain named by a verdict exists and that none leads back to itself.
     fn enter(&self, name: &str) -> std::slice::Iter<'r, Rule> {
-        self.ruleset.chains.get(name).map_or([].iter(), |chain| chain.rules.iter())
+        let chain = self.ruleset.and_then(|ruleset| ruleset.chains.get(name));
+        chain.map_or([].iter(), |chain| chain.rules.iter())
     }
 
     fn rule(&mut self, rule: &Rule) -> Verdict {
@@ -189,6 +225,17 @@ impl<'r> Run<'r> {
                     self.judgement.mark = self.judgement.mark & and | or
                 }
                 Statement::SetMark { .. } => {}
+                Statement::SetPacketMark { and, or } => {
+                    self.judgement.packet_mark = self.judgement.packet_mark & and | or;
+                }
+                Statement::SetLabel(bit) if self.tracked() => {
+                    self.labels |= 1_u128.checked_shl((*bit).into()).unwrap_or(0)
+                }
+                Statement::SetLabel(_) => {}
+                Statement::Snat { v6, to } => {
+                    self.translate(*v6, *to);
+                    return Verdict::Accept;
+                }
                 Statement::SetPriority(priority) => self.priority = *priority,
                 Statement::Verdict(verdict) => return verdict.clone(),
             }
@@ -197,7 +244,7 @@ impl<'r> Run<'r> {
     }
 
     fn look_up(&self, field: Field, mask: u128, map: &str) -> Verdict {
-        let elements = self.ruleset.maps.get(map).map_or(&[][..], |map| &map.elements);
+        let elements = self.ruleset.and_then(|ruleset| ruleset.maps.get(map)).map_or(&[][..], |map| &map.elements);
         let found = self.field(field).and_then(|value| find(elements, value & mask));
         found.map_or(Verdict::Continue, |element| element.verdict.clone())
     }
@@ -206,9 +253,9 @@ impl<'r> Run<'r> {
         let held = match &matching.values {
             Values::Ranges(ranges) => self.field(matching.field).map(|value| is_in(ranges, value)),
             Values::Bits(bits) => self.field(matching.field).map(|value| value & bits != 0),
-            Values::Set(name) => self
-                .field(matching.field)
-                .map(|value| self.ruleset.sets.get(name).is_some_and(|set| is_in(&set.elements, value))),
+            Values::Set(name) => {
+                self.field(matching.field).map(|value| self.set(name).is_some_and(|set| is_in(&set.elements, value)))
+            }
             Values::Names(names) => self.interface(matching.field).map(|interface| {
                 names.iter().any(|name| match name.strip_suffix('*') {
                     Some(start) => interface.starts_with(start),
@@ -217,6 +264,10 @@ impl<'r> Run<'r> {
             }),
         };
         held.is_some_and(|held| held != matching.negated)
+    }
+
+    fn set(&self, name: &str) -> Option<&'r Set> {
+        self.ruleset.and_then(|ruleset| ruleset.sets.get(name))
     }
 
     fn interface(&self, field: Field) -> Option<&str> {
@@ -233,9 +284,9 @@ impl<'r> Run<'r> {
         let of = |protocol: u8| packet.port.protocol() == protocol;
         let icmp_family = |protocol: u8| (protocol == protocol::ICMP) == packet.destination.is_ipv4();
         match field {
-            Field::SourceV4 => v4(packet.source),
+            Field::SourceV4 => v4(self.source),
             Field::DestinationV4 => v4(packet.destination),
-            Field::SourceV6 => v6(packet.source),
+            Field::SourceV6 => v6(self.source),
             Field::DestinationV6 => v6(packet.destination),
             Field::HopLimit => packet.destination.is_ipv6().then_some(packet.hop_limit.into()),
             Field::Family => Some(if packet.destination.is_ipv4() { 2 } else { 10 }),
@@ -247,6 +298,12 @@ impl<'r> Run<'r> {
             // An untracked or invalid packet has no connection, so no direction and no mark.
             Field::Direction => self.tracked().then_some(packet.is_reply.into()),
             Field::Mark(mask) => self.tracked().then_some((self.judgement.mark & mask).into()),
+            Field::PacketMark(mask) => Some((self.judgement.packet_mark & mask).into()),
+            Field::Status => self.tracked().then(|| self.status()),
+            Field::Label => self.tracked().then_some(self.labels),
+            Field::NextHopV4 => v4(self.way?.next_hop),
+            Field::NextHopV6 => v6(self.way?.next_hop),
+            Field::SourceType => Some(if self.way.is_some_and(|way| way.local.contains(&self.source)) { 2 } else { 1 }),
             Field::DestinationType => Some(destination_type(packet)),
             Field::Priority => Some(self.priority.into()),
             Field::Input | Field::Output => None,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The content of `table inet egressc`.
+/// The content of `table inet egressc`, and beside it that of the table for gateways.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ruleset {
     /// The table's comment.
@@ -18,15 +18,27 @@ pub struct Ruleset {
     pub sets: BTreeMap<String, Set>,
     /// Counter objects by name, with their comments.
     pub counters: BTreeMap<String, Option<String>>,
+    /// The content of `table inet egressc_gateways`, where there is one; never with another inside.
+    pub gateways: Option<Box<Ruleset>>,
 }
 
 impl Ruleset {
-    /// The base chains of a hook with their names, in the order in which they run: by priority, then by name.
+    /// The tables: this one, and that for gateways.
+    pub fn tables(&self) -> impl Iterator<Item = &Self> {
+        [self].into_iter().chain(self.gateways.as_deref())
+    }
+
+    /// The base chains of a hook in both tables with the tables and their names, in the order in which they run: by
+    /// priority, then by name.
     #[must_use]
-    pub fn base_chains(&self, hook: Hook) -> Vec<(&str, Base, &Chain)> {
-        let named = self.chains.iter().filter_map(|(name, chain)| Some((name.as_str(), chain.base?, chain)));
-        let mut bases: Vec<_> = named.filter(|(_, base, _)| base.hook == hook).collect();
-        bases.sort_by_key(|(name, base, _)| (base.priority, *name));
+    pub fn base_chains(&self, hook: Hook) -> Vec<(&Self, &str, Base, &Chain)> {
+        let mut bases = Vec::new();
+        for table in self.tables() {
+            let named =
+                table.chains.iter().filter_map(|(name, chain)| Some((table, name.as_str(), chain.base?, chain)));
+            bases.extend(named.filter(|(_, _, base, _)| base.hook == hook));
+        }
+        bases.sort_by_key(|(_, name, base, _)| (base.runs_at(), base.priority, *name));
         bases
     }
 }
@@ -43,12 +55,37 @@ pub struct Chain {
 /// Where a base chain hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Base {
+    /// What the chain is for.
+    pub kind: Kind,
     /// The hook.
     pub hook: Hook,
     /// The priority; lower runs first.
     pub priority: i32,
     /// Whether a packet that falls off the end is dropped.
     pub drops_by_default: bool,
+}
+
+/// The kernel's priority of the translation of source addresses.
+pub const TRANSLATION: i32 = 100;
+
+impl Base {
+    /// When the chain runs among all of its hook: chains of type `nat` run where the kernel translates, whatever their
+    /// own priorities, which order them among each other.
+    #[must_use]
+    pub fn runs_at(&self) -> i32 {
+        if self.kind == Kind::Nat { TRANSLATION } else { self.priority }
+    }
+}
+
+/// The type of a base chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Decides only.
+    Filter,
+    /// Has packets that it marks routed once more, at output.
+    Route,
+    /// Decides on the addresses of a connection, by its first packet.
+    Nat,
 }
 
 /// A netfilter hook that egress passes.
@@ -58,6 +95,8 @@ pub enum Hook {
     Prerouting,
     /// Packets that the host itself sends.
     Output,
+    /// Packets that leave the host, after routing.
+    Postrouting,
 }
 
 /// One rule: statements from left to right; a match that fails ends it.
@@ -95,6 +134,22 @@ pub enum Statement {
         and: u32,
         /// The bits that are set afterwards.
         or: u32,
+    },
+    /// `meta mark set meta mark & AND | OR`.
+    SetPacketMark {
+        /// The bits that are kept.
+        and: u32,
+        /// The bits that are set afterwards.
+        or: u32,
+    },
+    /// `ct label set N`: sets a bit of the connection's label.
+    SetLabel(u8),
+    /// `snat ip to …`: the connection leaves from this address. Ends the chain, once and for all for the connection.
+    Snat {
+        /// Whether it is for IPv6.
+        v6: bool,
+        /// The address; nothing for the source that the packet has.
+        to: Option<u128>,
     },
     /// `meta priority set`
     SetPriority(u32),
@@ -144,7 +199,7 @@ pub struct Match {
 pub enum Values {
     /// Sorted, disjoint, inclusive ranges.
     Ranges(Vec<(u128, u128)>),
-    /// Any of these bits, for `ct state`.
+    /// Any of these bits, for `ct state`, `ct status` and `ct label`.
     Bits(u128),
     /// Interface names; a final `*` stands for any ending.
     Names(BTreeSet<String>),
@@ -181,8 +236,20 @@ pub enum Field {
     Direction,
     /// `ct mark & MASK`
     Mark(u32),
+    /// `meta mark & MASK`
+    PacketMark(u32),
+    /// `ct status`, as bits.
+    Status,
+    /// `ct label`, as bits.
+    Label,
     /// `fib daddr type`, as in `rtnetlink`.
     DestinationType,
+    /// `fib saddr type`, likewise.
+    SourceType,
+    /// `rt ip nexthop`: the router that the packet is sent to, or its destination.
+    NextHopV4,
+    /// `rt ip6 nexthop`
+    NextHopV6,
     /// `meta priority`, as one number.
     Priority,
     /// `iifname`

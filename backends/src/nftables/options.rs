@@ -1,6 +1,8 @@
 //! What the user can choose about the emitted file.
 
 use super::model::Hook;
+use crate::target::Routing;
+use egress_snapshot::gateway;
 
 /// Choices for [`super::emit()`]; the default fits a node of a cluster, and a plain host where none is declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,10 @@ pub struct Options {
     pub epoch: Option<u32>,
     /// The bits of the connection mark that hold the epoch: adjacent ones.
     pub ct_mark_mask: u32,
+    /// Who chooses the source addresses of flows that leave through a gateway.
+    pub routing: Routing,
+    /// The bits of the packet mark that hold the number of a gateway: adjacent ones.
+    pub gateway_mask: u32,
     /// The number of this file among those for one host, shown in its header and in the table's comment.
     pub generation: u64,
     /// The digest of the source, such as `sha256:9f2c…`, shown likewise.
@@ -41,6 +47,8 @@ impl Default for Options {
             log_rate: 10,
             epoch: None,
             ct_mark_mask: 0x00ff_0000,
+            routing: Routing::default(),
+            gateway_mask: gateway::MASK,
             generation: 1,
             source_digest: None,
         }

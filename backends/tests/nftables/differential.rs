@@ -1,10 +1,10 @@
 //! Random programs, emitted, read back and judged packet by packet: the same as their meaning, `egress_ir::eval`.
 
-use crate::common::{Setting, is_neighbour_discovery, packet_of, settings, shape};
-use egress_backends::nftables::{Hook, Options, decode, emit};
+use crate::common::{Setting, expected_source, is_neighbour_discovery, packet_of, program_of, settings, way_out};
+use egress_backends::nftables::{Hook, Judge, Options, decode, emit};
 use egress_ir::{Program, Workload, eval};
 use egress_testkit::flows::{Sources, biased_flow};
-use egress_testkit::programs::{random_inventory, random_program};
+use egress_testkit::programs::random_inventory;
 use egress_testkit::seed::{Rng, cases, seed};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ fn emitted_files_mean_what_their_programs_mean() {
     for case in 0..cases {
         let mut rng = Rng::new(seed, case);
         let setting = settings(case);
-        let program = random_program(&mut rng, &shape(setting));
+        let program = program_of(&mut rng, setting);
         let inventory = random_inventory(&mut rng, &program);
         check(&mut rng, &program, &inventory, setting, &format!("seed {seed} case {case}"), &mut seen);
     }
@@ -32,8 +32,8 @@ fn emitted_files_mean_what_their_programs_mean() {
     println!("{judged} flows of {cases} programs judged: {seen:?}");
     assert!(judged >= cases * FLOWS / 2, "hardly any flow was judged: {seen:?}");
     if cases >= 300 {
-        for kind in ["inside", "ungoverned", "allowed", "denied", "audit", "log"] {
-            assert!(seen.get(kind).is_some_and(|&count| count > 100), "too few flows of kind {kind}: {seen:?}");
+        for kind in ["inside", "ungoverned", "allowed", "via", "conflict", "denied", "audit", "log"] {
+            assert!(seen.get(kind).is_some_and(|&count| count > 30), "too few flows of kind {kind}: {seen:?}");
         }
         for form in ["form: look-up", "form: shared look-up", "form: tree", "form: exact"] {
             assert!(seen.get(form).is_some_and(|&count| count > 10), "too few files of {form}: {seen:?}");
@@ -66,14 +66,22 @@ fn check(
         if is_neighbour_discovery(&packet) {
             continue;
         }
+        // Whatever earlier hooks have set.
+        packet.packet_mark = u32::try_from(rng.below(1 << 30)).unwrap();
         let decision = eval(program, &flow);
-        let judgement = ruleset.judge(&packet);
+        let judge = Judge::new(&ruleset);
+        let judgement = judge.judge(&packet);
         let shown = || format!("{at}: {flow}\n{decision:?}\n{judgement:?}\n{packet:?}\n{text}");
         assert_eq!(judgement.passes, decision.verdict.passes(), "{}", shown());
         check_counters(program, &decision, &judgement.counters, &shown);
         check_logs(&decision, &judgement.logs, &shown);
+        if judgement.passes && ruleset.gateways.is_some() {
+            assert_eq!(judgement.packet_mark & !0x00ff_0000, packet.packet_mark & !0x00ff_0000, "{}", shown());
+            let source = judge.leave(&packet, judgement.packet_mark, &way_out(program, &packet));
+            assert_eq!(source, Some(expected_source(program, &decision.verdict, &packet)), "{}", shown());
+        }
         if let Some(epoch) = epoch {
-            let marked = matches!(decision.verdict, egress_ir::Verdict::Allowed(_));
+            let marked = matches!(decision.verdict, egress_ir::Verdict::Allowed(None));
             assert_eq!(judgement.mark, if marked { epoch << 16 } else { 0 }, "{}", shown());
         }
         for kind in kinds(&decision) {
@@ -134,7 +142,8 @@ fn kinds(decision: &egress_ir::Decision) -> Vec<&'static str> {
     let verdict = match decision.verdict {
         Verdict::Inside => "inside",
         Verdict::Ungoverned => "ungoverned",
-        Verdict::Allowed(_) => "allowed",
+        Verdict::Allowed(None) => "allowed",
+        Verdict::Allowed(Some(_)) => "via",
         Verdict::Conflict(_) => "conflict",
         Verdict::Denied if decision.rules.is_empty() => "default",
         Verdict::Denied => "denied",
@@ -151,7 +160,7 @@ fn a_flow_of_an_unknown_pod_is_judged_by_its_address() {
     let mut checked = 0;
     for case in 0..50 {
         let mut rng_case = Rng::new(seed(), case);
-        let program = random_program(&mut rng_case, &shape(settings(case)));
+        let program = program_of(&mut rng_case, settings(case));
         let artifact = emit(
             &program,
             Some(&egress_ir::Inventory::default()),

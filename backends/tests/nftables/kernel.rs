@@ -1,8 +1,8 @@
 //! The authority: `nft` and the kernel take every emitted file, the first time and over another one.
 
-use crate::common::{settings, shape};
+use crate::common::{program_of, settings};
 use egress_backends::nftables::{Hook, Options, emit};
-use egress_testkit::programs::{random_inventory, random_program};
+use egress_testkit::programs::random_inventory;
 use egress_testkit::seed::{Rng, cases, seed};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -42,7 +42,7 @@ fn the_kernel_takes_what_is_emitted_first_and_again() {
     for case in 0..cases {
         let mut rng = Rng::new(seed, case);
         let setting = settings(case);
-        let program = random_program(&mut rng, &shape(setting));
+        let program = program_of(&mut rng, setting);
         let inventory = random_inventory(&mut rng, &program);
         let options = Options {
             hooks: vec![Hook::Prerouting, Hook::Output],

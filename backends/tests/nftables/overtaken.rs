@@ -2,11 +2,11 @@
 //!
 //! Whatever the old rules then decide must be what they decided before, or the packet must be judged again.
 
-use crate::common::{packet_of, settings, shape};
+use crate::common::{packet_of, program_of, settings};
 use egress_backends::nftables::model::{Rule, Statement, Verdict};
 use egress_backends::nftables::{Hook, Options, Packet, Ruleset, decode, emit};
 use egress_testkit::flows::{Sources, biased_flow};
-use egress_testkit::programs::{random_inventory, random_program};
+use egress_testkit::programs::random_inventory;
 use egress_testkit::seed::{Rng, cases, seed};
 
 #[test]
@@ -16,7 +16,7 @@ fn a_packet_that_is_overtaken_is_judged_again_or_as_before() {
     for case in 0..cases {
         let mut rng = Rng::new(seed, 70_000 + case);
         let setting = settings(case);
-        let program = random_program(&mut rng, &shape(setting));
+        let program = program_of(&mut rng, setting);
         let inventory = random_inventory(&mut rng, &program);
         let options = Options { hooks: vec![Hook::Prerouting], ..Options::default() };
         let Ok(artifact) = emit(&program, Some(&inventory), &options) else { continue };

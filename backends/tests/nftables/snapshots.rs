@@ -1,6 +1,6 @@
 //! Small programs beside the files that are made of them, to be read as a reviewer reads.
 
-use egress_backends::nftables::{LogTarget, Options, emit};
+use egress_backends::nftables::{Hook, LogTarget, Options, emit};
 use egress_ir::{
     Action, AddressSet, Block, BlockKind, Cluster, DestinationSet, HostPattern, Inventory, Operator, Origin, Pod,
     PodSelector, Port, PortSet, Prefix, Program, Requirement, Rule, RunningPod, Selector, SourceId, WorkloadSet,
@@ -155,6 +155,32 @@ fn a_host_with_an_epoch() {
 }
 
 #[test]
+fn a_cluster_with_gateways() {
+    let (mut program, inventory) = shop();
+    let block = program.blocks.ids().nth(1).unwrap();
+    let (first, second) = (program.blocks.at(block).rules[0], program.blocks.at(block).rules[1]);
+    let origin = program.rules.at(first).origin;
+    let mut gateway = |name: &str, nodes, addresses: &[(&str, bool)]| {
+        let address = |(address, managed): &(&str, bool)| egress_ir::GatewayAddress {
+            address: address.parse().unwrap(),
+            managed: *managed,
+        };
+        let addresses = addresses.iter().map(address).collect();
+        program.gateways.push(egress_ir::Gateway { name: name.into(), nodes, addresses, origin })
+    };
+    let operator = Operator::In(BTreeSet::from(["eu".into()]));
+    let zone = Selector(vec![Requirement { key: "egress-zone".into(), operator }]);
+    let eu = gateway("eu fixed", Some(zone), &[("192.168.10.200", true), ("fd00:10::200", true)]);
+    let database = gateway("database", None, &[("192.168.10.201", false)]);
+    program.rules.get_mut(first).unwrap().gateway = Some(eu);
+    program.rules.get_mut(second).unwrap().gateway = Some(database);
+    let hooks = vec![Hook::Prerouting, Hook::Output];
+    let options = Options { interfaces: vec!["cali*".into()], hooks, epoch: Some(1), ..Options::default() };
+    let artifact = emit(&program, Some(&inventory), &options).unwrap();
+    snapshot("gateways", &String::from_utf8(artifact.bytes).unwrap());
+}
+
+#[test]
 fn what_the_target_cannot_say_is_refused() {
     let (mut program, mut inventory) = shop();
     let block = program.blocks.ids().nth(1).unwrap();
@@ -164,7 +190,8 @@ fn what_the_target_cannot_say_is_refused() {
         program.intern_destinations(DestinationSet { hosts, ..DestinationSet::default() });
     let origin = program.rules.at(first).origin;
     let gateway = egress_ir::Gateway { name: "eu".into(), nodes: None, addresses: Vec::new(), origin };
-    program.rules.get_mut(first).unwrap().gateway = Some(program.gateways.push(gateway));
+    let second = program.blocks.at(block).rules[1];
+    program.rules.get_mut(second).unwrap().gateway = Some(program.gateways.push(gateway));
     let node = WorkloadSet::Address(prefix("192.168.10.7/32"));
     add_block(&mut program, "nodes", BlockKind::Policy, false, node, &[]);
     let long = "n".repeat(251);

@@ -1,11 +1,11 @@
 //! Random programs, emitted and read back: plane, judge and meaning agree on every flow.
 
-use crate::common::{is_neighbour_discovery, packet_of, settings, shape};
+use crate::common::{is_neighbour_discovery, packet_of, program_of, settings};
 use crate::support::Asked;
 use egress_backends::nftables::{Hook, Options, decode, emit, plane};
-use egress_ir::{Outcome, Plane, eval};
+use egress_ir::{Outcome, Plane, Verdict, eval};
 use egress_testkit::flows::{Sources, biased_flow};
-use egress_testkit::programs::{random_inventory, random_program};
+use egress_testkit::programs::random_inventory;
 use egress_testkit::seed::{Rng, cases, seed};
 
 const FLOWS: u64 = 40;
@@ -13,11 +13,11 @@ const FLOWS: u64 = 40;
 #[test]
 fn plane_judge_and_meaning_agree() {
     let (seed, cases) = (seed(), cases(400));
-    let (mut judged, mut dropped, mut exempt) = (0_u64, 0_u64, 0_u64);
+    let (mut judged, mut dropped, mut exempt, mut routed) = (0_u64, 0_u64, 0_u64, 0_u64);
     for case in 0..cases {
         let mut rng = Rng::new(seed, case);
         let setting = settings(case);
-        let program = random_program(&mut rng, &shape(setting));
+        let program = program_of(&mut rng, setting);
         let inventory = random_inventory(&mut rng, &program);
         let known = setting.has_inventory.then_some(&inventory);
         let hooks = if case % 5 == 0 { vec![Hook::Prerouting, Hook::Output] } else { vec![] };
@@ -42,12 +42,19 @@ fn plane_judge_and_meaning_agree() {
                     exempt += 1;
                     continue;
                 }
-                assert_eq!(outcome.passes(), eval(&program, &flow).verdict.passes(), "{}", shown());
+                let expected = match eval(&program, &flow).verdict {
+                    Verdict::Allowed(gateway) => Outcome::Passes(gateway),
+                    Verdict::Inside | Verdict::Ungoverned => Outcome::Passes(None),
+                    Verdict::Denied | Verdict::Conflict(_) => Outcome::Dropped,
+                };
+                assert_eq!(outcome, expected, "{}", shown());
                 judged += 1;
+                routed += u64::from(matches!(outcome, Outcome::Passes(Some(_))));
                 dropped += u64::from(outcome == Outcome::Dropped);
             }
         }
     }
-    println!("{judged} flows of {cases} programs, {dropped} dropped, {exempt} exempt");
+    println!("{judged} flows of {cases} programs, {routed} through gateways, {dropped} dropped, {exempt} exempt");
+    assert!(cases < 300 || routed > 500, "only {routed} flows went through gateways");
     assert!(judged > cases * FLOWS / 2 && dropped > judged / 10 && dropped < judged);
 }

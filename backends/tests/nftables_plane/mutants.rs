@@ -1,21 +1,21 @@
 //! Artifacts that somebody has changed by hand: the plane says what the judge says, whatever that is.
 
-use crate::common::{packet_of, settings, shape};
+use crate::common::{packet_of, program_of, settings};
 use crate::support::Asked;
 use egress_backends::nftables::{Hook, Options, decode, emit, plane};
-use egress_ir::{Plane, eval};
+use egress_ir::{Outcome, Plane, eval};
 use egress_testkit::flows::{Sources, biased_flow};
-use egress_testkit::programs::{random_inventory, random_program};
+use egress_testkit::programs::random_inventory;
 use egress_testkit::seed::{Rng, cases, seed};
 
 #[test]
 fn a_changed_file_is_seen_as_the_judge_sees_it() {
     let (seed, cases) = (seed(), cases(300));
-    let (mut checked, mut mutants, mut differing) = (0_u64, 0_u64, 0_u64);
+    let (mut checked, mut mutants, mut differing, mut unclear) = (0_u64, 0_u64, 0_u64, 0_u64);
     for case in 0..cases {
         let mut rng = Rng::new(seed, 50_000 + case);
         let setting = settings(case);
-        let program = random_program(&mut rng, &shape(setting));
+        let program = program_of(&mut rng, setting);
         let inventory = random_inventory(&mut rng, &program);
         let known = setting.has_inventory.then_some(&inventory);
         let hooks = vec![Hook::Prerouting, Hook::Output];
@@ -30,16 +30,27 @@ fn a_changed_file_is_seen_as_the_judge_sees_it() {
             let flow = biased_flow(&mut rng, &program, sources);
             let Some(packet) = packet_of(&flow, &inventory) else { continue };
             for sender in asked.senders(&flow) {
+                // A fault in how packets leave is never guessed at; `verifier/tests/gateways.rs` is about those.
+                if asked.is_unclear(sender) {
+                    unclear += 1;
+                    continue;
+                }
                 let outcome = asked.outcome(sender, &flow);
                 let by_judge = asked.judged(&ruleset, sender, packet.source, &flow);
-                assert_eq!(outcome.passes(), by_judge, "seed {seed} case {case}: {flow}\n{changed}");
-                assert_eq!(asked.plane.replay(sender, &flow), Ok(outcome));
+                let shown = || format!("seed {seed} case {case}: {flow}\n{changed}");
+                // What is judged to pass may still be stopped where it leaves.
+                let stopped_later = ruleset.gateways.is_some() && by_judge && outcome == Outcome::Dropped;
+                assert!(outcome.passes() == by_judge || stopped_later, "{}", shown());
+                assert_eq!(asked.plane.replay(sender, &flow), Ok(outcome), "{}", shown());
                 differing += u64::from(outcome.passes() != eval(&program, &flow).verdict.passes());
                 checked += 1;
             }
         }
     }
-    println!("{checked} flows of {mutants} changed files of {cases}; {differing} are judged unlike the program");
+    println!(
+        "{checked} flows of {mutants} changed files of {cases}; {differing} are judged unlike the program, {unclear} not clear"
+    );
+    assert!(unclear < checked / 2, "{unclear} of {checked}");
     assert!(mutants > cases / 3 && checked > cases && differing > cases / 10);
 }
 

@@ -45,6 +45,12 @@ impl<'r> Asked<'r> {
         })
     }
 
+    /// Whether the plane does not say what it does with flows of a sender.
+    pub(crate) fn is_unclear(&mut self, sender: usize) -> bool {
+        let v6 = self.plane.senders()[sender].v6;
+        !self.pieces.contains_key(&sender) && self.plane.pieces(sender, v6, &mut self.vocabulary).is_err()
+    }
+
     /// What the first entry says that matches at the flow's destination.
     pub(crate) fn outcome(&mut self, sender: usize, flow: &Flow) -> Outcome {
         let at = bits(flow.destination.address);
@@ -62,7 +68,7 @@ impl<'r> Asked<'r> {
         self.plane.exemptions().iter().any(holds)
     }
 
-    /// What the judge says of the flow at the sender's hook.
+    /// What the judge says of the flow at the sender's hook, without a look at where it leaves.
     pub(crate) fn judged(&self, ruleset: &Ruleset, sender: usize, source: IpAddr, flow: &Flow) -> bool {
         let (hook, _) = self.plane.place(sender).unwrap();
         ruleset.judge(&Packet::new(hook, source, flow.destination.address, flow.port)).passes

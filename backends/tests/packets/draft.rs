@@ -4,9 +4,9 @@
 
 use egress_backends::nftables::{Options, emit};
 use egress_ir::{
-    Action, AddressSet, Block, BlockId, BlockKind, Cluster, DestinationSet, Inventory, Labels, NamespaceSelector,
-    Operator, Origin, OriginId, Pod, PodSelector, PortSet, Prefix, Program, Requirement, Rule, RunningPod, Selector,
-    SourceId, WorkloadSet,
+    Action, AddressSet, Block, BlockId, BlockKind, Cluster, DestinationSet, Gateway, GatewayAddress, GatewayId,
+    Inventory, Labels, NamespaceSelector, Operator, Origin, OriginId, Pod, PodSelector, PortSet, Prefix, Program,
+    Requirement, Rule, RuleId, RunningPod, Selector, SourceId, WorkloadSet,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -68,7 +68,20 @@ impl Draft {
         self.rule(block, Action::Deny, addresses(to), ports);
     }
 
-    pub(crate) fn rule(&mut self, block: BlockId, action: Action, addresses: AddressSet, ports: PortSet) {
+    /// An allow through a gateway, if one is given.
+    pub(crate) fn allow_via(&mut self, block: BlockId, to: &[&str], ports: PortSet, gateway: Option<GatewayId>) {
+        let rule = self.rule(block, Action::Allow, addresses(to), ports);
+        self.program.rules.get_mut(rule).unwrap().gateway = gateway;
+    }
+
+    /// A gateway, held by one of these nodes or by all.
+    pub(crate) fn gateway(&mut self, name: &str, nodes: Option<Selector>, addresses: &[IpAddr]) -> GatewayId {
+        let origin = self.origin(name);
+        let addresses = addresses.iter().map(|&address| GatewayAddress { address, managed: false }).collect();
+        self.program.gateways.push(Gateway { name: name.to_owned(), nodes, addresses, origin })
+    }
+
+    pub(crate) fn rule(&mut self, block: BlockId, action: Action, addresses: AddressSet, ports: PortSet) -> RuleId {
         let number = self.program.blocks.at(block).rules.len() + 1;
         let name = format!("{}#{number}", self.program.blocks.at(block).name);
         let origin = self.origin(&name);
@@ -77,6 +90,7 @@ impl Draft {
         let rule = Rule { block, action, destinations, ports, gateway: None, log: false, origin };
         let rule = self.program.rules.push(rule);
         self.program.blocks.get_mut(block).unwrap().rules.push(rule);
+        rule
     }
 
     fn origin(&mut self, name: &str) -> OriginId {

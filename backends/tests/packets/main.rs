@@ -14,6 +14,7 @@
 
 mod conversations;
 mod draft;
+mod gateways;
 mod kube_vip;
 mod listing;
 mod log_listener;

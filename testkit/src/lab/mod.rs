@@ -37,12 +37,14 @@ mod cgroup;
 mod cost;
 mod error;
 mod flood;
+mod lan;
 mod namespace;
 mod obstacle;
 mod outside;
 mod packet;
 mod probe;
 mod talk;
+mod teller;
 mod topology;
 
 use std::env;
@@ -58,6 +60,7 @@ pub use cgroup::Cgroup;
 pub use cost::{Candidate, Cost};
 pub use error::LabError;
 pub use flood::{Counts, FloodReport, FlowSpec};
+pub use lan::{LAN, Lan, lan_node, lan_pod, on_wire, seen_by_udp};
 pub use namespace::Namespace;
 pub use obstacle::obstacle;
 pub use packet::{Probe, ProbeKind};
@@ -100,14 +103,7 @@ impl Lab {
     /// # Errors
     /// As [`Lab::new`].
     pub fn for_test(name: &str, topology: &Topology) -> Result<Option<Self>, LabError> {
-        match Self::new(topology) {
-            Err(LabError::Unavailable(why)) if env::var_os(REQUIRE).is_none_or(|set| set != "1") => {
-                // Written past the test harness, which would keep it back from a passing test.
-                let _ = writeln!(io::stderr(), "SKIPPED {name}: {why}");
-                Ok(None)
-            }
-            built => built.map(Some),
-        }
+        skippable(name, Self::new(topology))
     }
 
     /// The node, where the rules under test belong.
@@ -181,6 +177,18 @@ impl Lab {
     fn take_numbers(&self, count: usize) -> u64 {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.next_number.fetch_add(count, Ordering::Relaxed)
+    }
+}
+
+/// What was built; nothing, said on standard error, where this machine cannot and need not hold it.
+fn skippable<T>(name: &str, built: Result<T, LabError>) -> Result<Option<T>, LabError> {
+    match built {
+        Err(LabError::Unavailable(why)) if env::var_os(REQUIRE).is_none_or(|set| set != "1") => {
+            // Written past the test harness, which would keep it back from a passing test.
+            let _ = writeln!(io::stderr(), "SKIPPED {name}: {why}");
+            Ok(None)
+        }
+        built => built.map(Some),
     }
 }
 

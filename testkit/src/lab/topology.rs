@@ -101,7 +101,7 @@ impl Network {
     }
 }
 
-fn quiet_namespace(role: &str) -> Result<Namespace, LabError> {
+pub(super) fn quiet_namespace(role: &str) -> Result<Namespace, LabError> {
     let namespace = Namespace::new(role)?;
     for (key, value) in [
         ("net/ipv4/conf/all/rp_filter", "0"),

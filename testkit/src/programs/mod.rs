@@ -69,7 +69,7 @@ impl Builder<'_> {
             let managed = self.rng.chance(30);
             let last = u8::try_from(number).unwrap_or(u8::MAX);
             let mut addresses = vec![GatewayAddress { address: Ipv4Addr::new(192, 0, 2, last).into(), managed }];
-            if self.shape.v6 && self.rng.chance(50) {
+            if self.shape.v6 && (self.rng.chance(50) || self.shape.dual_gateways) {
                 let address = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, u16::from(last)).into();
                 addresses.push(GatewayAddress { address, managed });
             }

@@ -34,6 +34,8 @@ pub struct Shape {
     pub hosts: bool,
     /// How many gateways at most. With 1 no conflict is possible; with 0 no rule has a `via`.
     pub gateways: u8,
+    /// Gateways with an address of each family that the program has; otherwise some have one of IPv4 only.
+    pub dual_gateways: bool,
     /// `via` on rules of any kind; otherwise only on rules for every port of addresses without names.
     pub fine_gateways: bool,
     /// Workload sets of pods, by labels, namespace and service account.
@@ -72,6 +74,7 @@ impl Shape {
             log: true,
             hosts: true,
             gateways: 3,
+            dual_gateways: false,
             fine_gateways: true,
             pods: true,
             addresses: true,

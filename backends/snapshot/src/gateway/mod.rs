@@ -54,11 +54,22 @@ impl Gateway {
     /// What stands in the masked bits of the mark; nothing where the number does not fit or the mask is not one run of bits.
     #[must_use]
     pub fn mark(&self, mask: u32) -> Option<u32> {
-        let shift = mask.trailing_zeros();
-        let largest = mask.checked_shr(shift)?;
-        let is_one_run = largest & largest.wrapping_add(1) == 0;
-        (is_one_run && (1..=largest).contains(&self.number)).then_some(self.number << shift)
+        (1..=largest(mask)?).contains(&self.number).then_some(self.number << mask.trailing_zeros())
     }
+}
+
+/// The largest number that the bits of a mask hold, and so how many gateways there can be; nothing where the mask is not
+/// one run of bits.
+#[must_use]
+pub fn largest(mask: u32) -> Option<u32> {
+    let largest = mask.checked_shr(mask.trailing_zeros())?;
+    (largest & largest.wrapping_add(1) == 0).then_some(largest)
+}
+
+/// The table of routes by which a node that does not hold the gateway of this number sends packets to the one that does.
+#[must_use]
+pub fn route_table(number: u32) -> u32 {
+    95_000_u32.saturating_add(number)
 }
 
 /// What stands before the JSON of [`Gateways`] in an nftables file.
@@ -139,8 +150,7 @@ pub enum GatewayError {
 
 /// Whether marks and addresses tell the gateways apart.
 fn check(gateways: &[Gateway], mask: u32) -> Result<(), GatewayError> {
-    let largest = mask.checked_shr(mask.trailing_zeros()).unwrap_or(0);
-    if largest == 0 || largest & largest.wrapping_add(1) != 0 {
+    if largest(mask).is_none() {
         return Err(GatewayError::Mask(mask));
     }
     let (mut numbers, mut addresses): (HashMap<u32, &str>, HashMap<IpAddr, &str>) = (HashMap::new(), HashMap::new());

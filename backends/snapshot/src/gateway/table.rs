@@ -19,6 +19,9 @@ pub const TABLE: &str = "egressc_gateways";
 const TRANSLATE: i32 = 95;
 /// The priority of the guard: after 100, where all translation happens.
 const GUARD: i32 = 250;
+/// The bit of a connection's label that says that it was handed to a gateway's holder with the sender's own address. The
+/// kernel keeps 128 such bits, and next to nobody uses them.
+const HANDED: u8 = 95;
 /// The priority at which packets from other nodes are marked: after connection tracking, before they are judged.
 const ARRIVAL: i32 = -95;
 
@@ -82,7 +85,12 @@ fn translate(text: &mut String, marked: &[(&Gateway, u32)], mask: u32) {
         for (protocol, address) in families(gateway) {
             if gateway.nodes.is_some() {
                 // That the source stays is a decision too: no later chain changes it.
-                push(text, format_args!("\t\trt {protocol} nexthop {address} snat {protocol} to {protocol} saddr\n"));
+                push(
+                    text,
+                    format_args!(
+                        "\t\trt {protocol} nexthop {address} ct label set {HANDED} snat {protocol} to {protocol} saddr\n"
+                    ),
+                );
             }
             let family = if protocol == "ip" { 4 } else { 6 };
             push(text, format_args!("\t\tmeta nfproto ipv{family} snat {protocol} to {address}\n"));
@@ -119,10 +127,13 @@ fn guard(text: &mut String, marked: &[(&Gateway, u32)], mask: u32) {
     }
 }
 
-/// Connections that got a gateway's address and may not use it any more. Errors about them keep it: they are of the
+/// Connections that were handed to a gateway's holder, or got a gateway's address, and may not leave so any more. Errors about them keep it: they are of the
 /// network's making, and hosts need them.
 fn unmarked(text: &mut String, gateways: &[Gateway]) {
     text.push_str("\tchain unmarked {\n\t\tmeta l4proto { 1, 58 } ct state related accept\n");
+    if gateways.iter().any(|gateway| gateway.nodes.is_some()) {
+        push(text, format_args!("\t\tct label {HANDED} counter name dropped drop\n"));
+    }
     for (protocol, v6) in [("ip", false), ("ip6", true)] {
         let addresses: Vec<String> =
             gateways.iter().filter_map(|one| one.address(v6)).map(|one| written(one.address)).collect();

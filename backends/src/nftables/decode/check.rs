@@ -8,8 +8,15 @@ use std::collections::BTreeMap;
 /// The kernel's `NFT_JUMP_STACK_SIZE`: how many chains a packet may be deep in.
 const DEEPEST: usize = 16;
 
-/// Sorts the elements of maps and sets, and refuses what the kernel would.
+/// Sorts the elements of maps and sets in both tables, and refuses what the kernel would.
 pub(super) fn finish(ruleset: &mut Ruleset) -> Result<(), DecodeError> {
+    if let Some(gateways) = &mut ruleset.gateways {
+        finish_table(gateways)?;
+    }
+    finish_table(ruleset)
+}
+
+fn finish_table(ruleset: &mut Ruleset) -> Result<(), DecodeError> {
     for (name, map) in &mut ruleset.maps {
         map.elements.sort_unstable_by_key(|element| element.start);
         let pairs = map.elements.iter().zip(map.elements.iter().skip(1));
@@ -45,6 +52,7 @@ fn check_names(ruleset: &Ruleset, chain: &str, statement: &Statement) -> Result<
             wrong(name, "the chain names a counter that is not there")
         }
         Statement::Counter(_) | Statement::Limit | Statement::Log(_) | Statement::SetMark { .. } => Ok(()),
+        Statement::SetPacketMark { .. } | Statement::SetLabel(_) | Statement::Snat { .. } => Ok(()),
         Statement::SetPriority(_) | Statement::Verdict(_) => Ok(()),
     }
 }
@@ -53,13 +61,14 @@ fn check_names(ruleset: &Ruleset, chain: &str, statement: &Statement) -> Result<
 /// too, and ports are ports.
 fn same_type(declared: Field, used: Field) -> bool {
     let shared = |field| match field {
-        Field::SourceV4 | Field::DestinationV4 => Some(4),
-        Field::SourceV6 | Field::DestinationV6 => Some(6),
+        Field::SourceV4 | Field::DestinationV4 | Field::NextHopV4 => Some(4),
+        Field::SourceV6 | Field::DestinationV6 | Field::NextHopV6 => Some(6),
+        Field::SourceType | Field::DestinationType => Some(11),
+        Field::Mark(_) | Field::PacketMark(_) => Some(32),
         Field::Port(_) => Some(16),
         _ => None,
     };
-    let whole = |field| if let Field::Mark(_) = field { Field::Mark(u32::MAX) } else { field };
-    whole(declared) == whole(used) || (shared(declared).is_some() && shared(declared) == shared(used))
+    declared == used || (shared(declared).is_some() && shared(declared) == shared(used))
 }
 
 /// How deep a packet gets from each chain.

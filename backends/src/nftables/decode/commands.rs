@@ -1,9 +1,9 @@
 //! Runs the commands of a file in order on an empty table, as nft does within its one transaction.
 
 use super::reader::Reader;
-use super::{DecodeError, TABLE, rule, values};
+use super::{DecodeError, GATEWAYS, TABLE, rule, values};
 use crate::nftables::decode::lexer::Kind;
-use crate::nftables::model::{Base, Chain, Element, Field, Hook, Ruleset, Set, VerdictMap};
+use crate::nftables::model::{Base, Chain, Element, Field, Hook, Kind as ChainKind, Ruleset, Set, VerdictMap};
 
 /// Runs every command up to the end of the file.
 pub(super) fn run(reader: &mut Reader<'_>) -> Result<Ruleset, DecodeError> {
@@ -11,7 +11,9 @@ pub(super) fn run(reader: &mut Reader<'_>) -> Result<Ruleset, DecodeError> {
     loop {
         reader.skip_ends();
         if reader.peek().is_none() {
-            return if file.exists { Ok(file.ruleset) } else { Err(reader.wrong("the file makes no table")) };
+            let Some(mut ruleset) = file.egressc else { return Err(reader.wrong("the file makes no table")) };
+            ruleset.gateways = file.gateways.map(Box::new);
+            return Ok(ruleset);
         }
         file.command(reader)?;
         reader.expect_end()?;
@@ -21,11 +23,11 @@ pub(super) fn run(reader: &mut Reader<'_>) -> Result<Ruleset, DecodeError> {
     }
 }
 
-/// The table as far as the file has made it.
+/// The tables as far as the file has made them.
 #[derive(Default)]
 struct File {
-    ruleset: Ruleset,
-    exists: bool,
+    egressc: Option<Ruleset>,
+    gateways: Option<Ruleset>,
 }
 
 impl File {
@@ -47,28 +49,8 @@ impl File {
 
     /// `table inet egressc { … }`
     fn table_block(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        self.table_name(reader)?;
-        self.exists = true;
-        block(reader, |reader| self.table_item(reader))
-    }
-
-    fn table_item(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        if reader.eat("comment") {
-            self.ruleset.comment = Some(reader.text()?.to_owned());
-            return reader.expect_end();
-        }
-        let kind = reader.word("chain, map, set or counter")?;
-        self.object(kind, reader)
-    }
-
-    fn object(&mut self, kind: &str, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match kind {
-            "chain" => self.chain(reader),
-            "map" => self.map(reader),
-            "set" => self.set(reader),
-            "counter" => self.counter(reader),
-            _ => Err(reader.wrong_before("this kind of object is not understood")),
-        }
+        let table = self.table_name(reader)?.get_or_insert_default();
+        block(reader, |reader| table_item(table, reader))
     }
 
     fn add(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -76,44 +58,31 @@ impl File {
         if kind == "table" {
             return self.table_block(reader);
         }
-        self.known_table(reader)?;
+        let table = self.known_table(reader)?;
         match kind {
             "rule" => {
                 let name = identifier(reader)?;
                 let rule = rule::rule(reader)?;
-                let chain = self.ruleset.chains.get_mut(&name);
+                let chain = table.chains.get_mut(&name);
                 chain.ok_or_else(|| reader.wrong(format!("there is no chain {name}")))?.rules.push(rule);
                 Ok(())
             }
-            "element" => self.add_elements(reader),
-            _ => self.object(kind, reader),
+            "element" => add_elements(table, reader),
+            _ => object(table, kind, reader),
         }
-    }
-
-    fn add_elements(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        let name = identifier(reader)?;
-        reader.expect_mark("{")?;
-        if let Some(map) = self.ruleset.maps.get_mut(&name) {
-            map.elements.extend(map_elements(reader, map.field, map.interval)?);
-        } else if let Some(set) = self.ruleset.sets.get_mut(&name) {
-            set.elements.extend(set_elements(reader, set.field, set.interval)?);
-        } else {
-            return Err(reader.wrong(format!("there is no map or set {name}")));
-        }
-        Ok(())
     }
 
     fn flush(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let kind = reader.word("what to flush")?;
-        self.known_table(reader)?;
+        let table = self.known_table(reader)?;
         let found = match kind {
             "table" => {
-                self.ruleset.chains.values_mut().for_each(|chain| chain.rules.clear());
+                table.chains.values_mut().for_each(|chain| chain.rules.clear());
                 true
             }
-            "chain" => self.ruleset.chains.get_mut(&identifier(reader)?).map(|chain| chain.rules.clear()).is_some(),
-            "map" => self.ruleset.maps.get_mut(&identifier(reader)?).map(|map| map.elements.clear()).is_some(),
-            "set" => self.ruleset.sets.get_mut(&identifier(reader)?).map(|set| set.elements.clear()).is_some(),
+            "chain" => table.chains.get_mut(&identifier(reader)?).map(|chain| chain.rules.clear()).is_some(),
+            "map" => table.maps.get_mut(&identifier(reader)?).map(|map| map.elements.clear()).is_some(),
+            "set" => table.sets.get_mut(&identifier(reader)?).map(|set| set.elements.clear()).is_some(),
             _ => return Err(reader.wrong_before("this cannot be flushed")),
         };
         if found { Ok(()) } else { Err(reader.wrong_before("there is nothing of this name")) }
@@ -122,91 +91,124 @@ impl File {
     /// Deletes at once; the check at the end finds what still names the deleted thing.
     fn delete(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let kind = reader.word("what to delete")?;
-        self.known_table(reader)?;
+        if kind == "table" {
+            let table = self.table_name(reader)?;
+            return if table.take().is_some() { Ok(()) } else { Err(reader.wrong_before(NO_TABLE)) };
+        }
+        let table = self.known_table(reader)?;
         let found = match kind {
-            "table" => {
-                *self = Self::default();
-                true
-            }
-            "chain" => self.ruleset.chains.remove(&identifier(reader)?).is_some(),
-            "map" => self.ruleset.maps.remove(&identifier(reader)?).is_some(),
-            "set" => self.ruleset.sets.remove(&identifier(reader)?).is_some(),
-            "counter" => self.ruleset.counters.remove(&identifier(reader)?).is_some(),
+            "chain" => table.chains.remove(&identifier(reader)?).is_some(),
+            "map" => table.maps.remove(&identifier(reader)?).is_some(),
+            "set" => table.sets.remove(&identifier(reader)?).is_some(),
+            "counter" => table.counters.remove(&identifier(reader)?).is_some(),
             _ => return Err(reader.wrong_before("this cannot be deleted")),
         };
         if found { Ok(()) } else { Err(reader.wrong_before("there is nothing of this name")) }
     }
 
-    /// The name of our table, which some command before must have made.
-    fn known_table(&self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        self.table_name(reader)?;
-        if self.exists { Ok(()) } else { Err(reader.wrong_before("the table is not there yet")) }
+    /// One of our tables, which some command before must have made.
+    fn known_table(&mut self, reader: &mut Reader<'_>) -> Result<&mut Ruleset, DecodeError> {
+        self.table_name(reader)?.as_mut().ok_or_else(|| reader.wrong_before(NO_TABLE))
     }
 
-    fn table_name(&self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn table_name(&mut self, reader: &mut Reader<'_>) -> Result<&mut Option<Ruleset>, DecodeError> {
         let place = *reader;
-        if reader.eat("inet") && reader.eat(TABLE) {
-            Ok(())
-        } else {
-            Err(place.wrong("only table inet egressc is ours"))
+        match (reader.eat("inet"), reader.eat(TABLE), reader.eat(GATEWAYS)) {
+            (true, true, false) => Ok(&mut self.egressc),
+            (true, false, true) => Ok(&mut self.gateways),
+            _ => Err(place.wrong("only table inet egressc and its table for gateways are ours")),
         }
     }
+}
 
-    fn chain(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        let name = identifier(reader)?;
-        let chain = self.ruleset.chains.entry(name).or_default();
-        block(reader, |reader| {
-            chain_item(chain, reader)?;
-            reader.expect_end()
-        })
+const NO_TABLE: &str = "the table is not there yet";
+
+fn table_item(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    if reader.eat("comment") {
+        table.comment = Some(reader.text()?.to_owned());
+        return reader.expect_end();
     }
+    let kind = reader.word("chain, map, set or counter")?;
+    object(table, kind, reader)
+}
 
-    fn map(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        let name = identifier(reader)?;
-        let Declared { field, interval, elements } = declaration(reader, true)?;
-        let known = self.ruleset.maps.entry(name);
-        let map = known.or_insert(VerdictMap { field, interval, elements: Vec::new() });
-        if map.field != field || map.interval != interval {
-            return Err(reader.wrong_before("a map of this name is there and is of another type"));
-        }
-        map.elements.extend(elements);
-        Ok(())
+fn object(table: &mut Ruleset, kind: &str, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match kind {
+        "chain" => chain(table, reader),
+        "map" => map(table, reader),
+        "set" => set(table, reader),
+        "counter" => counter(table, reader),
+        _ => Err(reader.wrong_before("this kind of object is not understood")),
     }
+}
 
-    fn set(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        let name = identifier(reader)?;
-        let Declared { field, interval, elements } = declaration(reader, false)?;
-        let known = self.ruleset.sets.entry(name);
-        let set = known.or_insert(Set { field, interval, elements: Vec::new() });
-        if set.field != field || set.interval != interval {
-            return Err(reader.wrong_before("a set of this name is there and is of another type"));
-        }
-        set.elements.extend(elements.into_iter().map(|element| (element.start, element.end)));
-        Ok(())
+fn add_elements(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let name = identifier(reader)?;
+    reader.expect_mark("{")?;
+    if let Some(map) = table.maps.get_mut(&name) {
+        map.elements.extend(map_elements(reader, map.field, map.interval)?);
+    } else if let Some(set) = table.sets.get_mut(&name) {
+        set.elements.extend(set_elements(reader, set.field, set.interval)?);
+    } else {
+        return Err(reader.wrong(format!("there is no map or set {name}")));
     }
+    Ok(())
+}
 
-    fn counter(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        let name = identifier(reader)?;
-        let mut comment = None;
-        if reader.eat_mark("{") {
-            loop {
-                reader.skip_ends();
-                if reader.eat_mark("}") {
-                    break;
-                }
-                if reader.eat("comment") {
-                    comment = Some(reader.text()?.to_owned());
-                } else {
-                    reader.expect("packets")?;
-                    reader.word("a number")?;
-                    reader.expect("bytes")?;
-                    reader.word("a number")?;
-                }
+fn chain(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let name = identifier(reader)?;
+    let chain = table.chains.entry(name).or_default();
+    block(reader, |reader| {
+        chain_item(chain, reader)?;
+        reader.expect_end()
+    })
+}
+
+fn map(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let name = identifier(reader)?;
+    let Declared { field, interval, elements } = declaration(reader, true)?;
+    let known = table.maps.entry(name);
+    let map = known.or_insert(VerdictMap { field, interval, elements: Vec::new() });
+    if map.field != field || map.interval != interval {
+        return Err(reader.wrong_before("a map of this name is there and is of another type"));
+    }
+    map.elements.extend(elements);
+    Ok(())
+}
+
+fn set(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let name = identifier(reader)?;
+    let Declared { field, interval, elements } = declaration(reader, false)?;
+    let known = table.sets.entry(name);
+    let set = known.or_insert(Set { field, interval, elements: Vec::new() });
+    if set.field != field || set.interval != interval {
+        return Err(reader.wrong_before("a set of this name is there and is of another type"));
+    }
+    set.elements.extend(elements.into_iter().map(|element| (element.start, element.end)));
+    Ok(())
+}
+
+fn counter(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let name = identifier(reader)?;
+    let mut comment = None;
+    if reader.eat_mark("{") {
+        loop {
+            reader.skip_ends();
+            if reader.eat_mark("}") {
+                break;
+            }
+            if reader.eat("comment") {
+                comment = Some(reader.text()?.to_owned());
+            } else {
+                reader.expect("packets")?;
+                reader.word("a number")?;
+                reader.expect("bytes")?;
+                reader.word("a number")?;
             }
         }
-        self.ruleset.counters.entry(name).or_insert(comment);
-        Ok(())
     }
+    table.counters.entry(name).or_insert(comment);
+    Ok(())
 }
 
 /// A name that nft takes for objects: at most 255 bytes, a letter or underscore first.
@@ -247,15 +249,30 @@ fn chain_item(chain: &mut Chain, reader: &mut Reader<'_>) -> Result<(), DecodeEr
 
 /// `filter hook H priority P`, perhaps with `; policy P` to follow.
 fn base(reader: &mut Reader<'_>) -> Result<Base, DecodeError> {
-    reader.expect("filter")?;
+    let kind = reader.word("the chain's type")?;
     reader.expect("hook")?;
-    let hook = match reader.word("a hook")? {
+    let hook = reader.word("a hook")?;
+    let (kind, hook) = hooked(kind, hook).map_err(|(_, reason)| reader.wrong_before(reason))?;
+    reader.expect("priority")?;
+    Ok(Base { kind, hook, priority: priority(reader)?, drops_by_default: false })
+}
+
+/// The type and the hook of a base chain by their names, of those that go together in egress rulesets; else which of the
+/// words is not understood, and why.
+pub(super) fn hooked<'t>(kind: &'t str, hook: &'t str) -> Result<(ChainKind, Hook), (&'t str, &'static str)> {
+    let at = match hook {
         "prerouting" => Hook::Prerouting,
         "output" => Hook::Output,
-        _ => return Err(reader.wrong_before("this hook is not understood")),
+        "postrouting" => Hook::Postrouting,
+        _ => return Err((hook, "this hook is not understood")),
     };
-    reader.expect("priority")?;
-    Ok(Base { hook, priority: priority(reader)?, drops_by_default: false })
+    match (kind, at) {
+        ("filter", _) => Ok((ChainKind::Filter, at)),
+        ("route", Hook::Output) => Ok((ChainKind::Route, at)),
+        ("nat", Hook::Postrouting) => Ok((ChainKind::Nat, at)),
+        ("route" | "nat", _) => Err((kind, "this type of chain is not understood at this hook")),
+        _ => Err((kind, "this type of chain is not understood")),
+    }
 }
 
 /// `-90`, `dstnat`, `dstnat + 10`, `dstnat - 5`.
@@ -267,6 +284,7 @@ fn priority(reader: &mut Reader<'_>) -> Result<i32, DecodeError> {
         "dstnat" => Some(-100),
         "filter" => Some(0),
         "security" => Some(50),
+        "srcnat" => Some(100),
         _ => None,
     };
     let Some(start) = named else {

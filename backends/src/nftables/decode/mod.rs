@@ -20,8 +20,10 @@ use std::fmt;
 
 pub use listing::{Listing, decode_listing};
 
-/// The only table that a file may touch, without its family.
+/// The table that judges, without its family.
 pub const TABLE: &str = "egressc";
+/// The table that sees to the source addresses of gateways. A file may touch no others.
+pub(super) const GATEWAYS: &str = "egressc_gateways";
 
 /// Why a file is not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub(super) fn rule(reader: &mut Reader<'_>) -> Result<Rule, DecodeError> {
 const AFTER_VERDICT: &str = "nothing may follow a verdict";
 
 fn ends(statements: &[Statement]) -> bool {
-    matches!(statements.last(), Some(Statement::Verdict(_) | Statement::VerdictMap { .. }))
+    matches!(statements.last(), Some(Statement::Verdict(_) | Statement::VerdictMap { .. } | Statement::Snat { .. }))
 }
 
 /// Whether a rule may go on with this statement; else why not.
@@ -69,9 +69,12 @@ pub(super) fn field(reader: &mut Reader<'_>) -> Result<Field, DecodeError> {
         return Ok(field);
     }
     let part = reader.word("the rest of the field's name")?;
-    if (group, part) == ("fib", "daddr") {
-        reader.expect("type")?;
-        return Ok(Field::DestinationType);
+    match (group, part) {
+        ("fib", "daddr") => return reader.expect("type").map(|()| Field::DestinationType),
+        ("fib", "saddr") => return reader.expect("type").map(|()| Field::SourceType),
+        ("rt", "ip") => return reader.expect("nexthop").map(|()| Field::NextHopV4),
+        ("rt", "ip6") => return reader.expect("nexthop").map(|()| Field::NextHopV6),
+        _ => {}
     }
     field_of(group, part).ok_or_else(|| reader.wrong_before("this field is not understood"))
 }
@@ -99,6 +102,9 @@ pub(super) fn field_of(group: &str, part: &str) -> Option<Field> {
         ("ct", "state") => Field::State,
         ("ct", "direction") => Field::Direction,
         ("ct", "mark") => Field::Mark(u32::MAX),
+        ("ct", "status") => Field::Status,
+        ("ct", "label") => Field::Label,
+        ("meta", "mark") => Field::PacketMark(u32::MAX),
         _ => return None,
     })
 }
@@ -126,7 +132,21 @@ fn statement(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
         }
         "ct" if ahead.eat("mark") && ahead.eat("set") => {
             *reader = ahead;
-            return set_mark(reader);
+            let (and, or) = new_mark(reader, "ct")?;
+            return Ok(Statement::SetMark { and, or });
+        }
+        "meta" if ahead.eat("mark") && ahead.eat("set") => {
+            *reader = ahead;
+            let (and, or) = new_mark(reader, "meta")?;
+            return Ok(Statement::SetPacketMark { and, or });
+        }
+        "ct" if ahead.eat("label") && ahead.eat("set") => {
+            *reader = ahead;
+            return label(reader).map(Statement::SetLabel);
+        }
+        "snat" => {
+            *reader = ahead;
+            return snat(reader);
         }
         _ => {}
     }
@@ -139,6 +159,7 @@ fn statement(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
     }
     match (field, u32::try_from(mask)) {
         (Field::Mark(_), Ok(mask)) => comparison(reader, Field::Mark(mask)),
+        (Field::PacketMark(_), Ok(mask)) => comparison(reader, Field::PacketMark(mask)),
         _ if mask == u128::MAX => comparison(reader, field),
         _ => Err(masked.wrong("a mask is understood in front of vmap only")),
     }
@@ -147,7 +168,8 @@ fn statement(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
 /// `& MASK`, or every bit.
 fn mask(reader: &mut Reader<'_>, field: Field) -> Result<u128, DecodeError> {
     if !reader.eat_mark("&") {
-        return Ok(if matches!(field, Field::Mark(_)) { u32::MAX.into() } else { u128::MAX });
+        let is_mark = matches!(field, Field::Mark(_) | Field::PacketMark(_));
+        return Ok(if is_mark { u32::MAX.into() } else { u128::MAX });
     }
     match values::range(reader, field)? {
         (mask, end) if mask == end => Ok(mask),
@@ -171,6 +193,9 @@ fn comparison(reader: &mut Reader<'_>, field: Field) -> Result<Statement, Decode
     }
     // Without braces nft compares with all the bits at once, and no packet has two of them.
     let several = matches!(values, Values::Bits(bits) if bits.count_ones() > 1);
+    if matches!(field, Field::Status | Field::Label) && negated {
+        return Err(place.wrong("a status that is not there is not understood"));
+    }
     if negated && several && !reader.follows_brace() {
         return Err(place.wrong("several states after != stand in braces"));
     }
@@ -231,14 +256,40 @@ fn log(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
     }
 }
 
-/// `ct mark set N`, `ct mark set ct mark & AND | OR`, with either half left out.
-fn set_mark(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
-    if !reader.eat("ct") {
-        return Ok(Statement::SetMark { and: 0, or: reader.number()? });
+/// A bit of a connection's label, by its number; `connlabel.conf` may have names for them, which say nothing here.
+fn label(reader: &mut Reader<'_>) -> Result<u8, DecodeError> {
+    let number = u8::try_from(reader.number()?).ok().filter(|number| *number < 128);
+    number.ok_or_else(|| reader.wrong_before("a label has 128 bits"))
+}
+
+/// `snat ip to A`, `snat ip to ip saddr`, for IPv6 likewise.
+fn snat(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
+    let v6 = match reader.word("ip or ip6")? {
+        "ip" => false,
+        "ip6" => true,
+        _ => return Err(reader.wrong_before("expected ip or ip6")),
+    };
+    reader.expect("to")?;
+    let (own, field) = if v6 { ("ip6", Field::SourceV6) } else { ("ip", Field::SourceV4) };
+    if reader.eat(own) {
+        reader.expect("saddr")?;
+        return Ok(Statement::Snat { v6, to: None });
+    }
+    match values::range(reader, field)? {
+        (start, end) if start == end => Ok(Statement::Snat { v6, to: Some(start) }),
+        _ => Err(reader.wrong_before("only single addresses are understood here")),
+    }
+}
+
+/// What is kept and what is set by `ct mark set N`, `ct mark set ct mark & AND | OR`, with either half left out; for
+/// `meta mark` likewise.
+fn new_mark(reader: &mut Reader<'_>, group: &str) -> Result<(u32, u32), DecodeError> {
+    if !reader.eat(group) {
+        return Ok((0, reader.number()?));
     }
     reader.expect("mark")?;
     let and = if reader.eat_mark("&") { reader.number()? } else { u32::MAX };
     let or = if reader.eat_mark("|") { reader.number()? } else { 0 };
     // nft folds `& AND | OR` into one bitwise expression whose OR wins.
-    Ok(Statement::SetMark { and: and & !or, or })
+    Ok((and & !or, or))
 }

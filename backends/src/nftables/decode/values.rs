@@ -16,7 +16,9 @@ pub(super) fn values(reader: &mut Reader<'_>, field: Field) -> Result<Values, De
         return Ok(Values::Set(reader.word("a set's name")?.to_owned()));
     }
     match field {
-        Field::State => bits(reader),
+        Field::State => bits(reader, state),
+        Field::Status => bits(reader, status),
+        Field::Label => bits(reader, label),
         Field::Input | Field::Output => names(reader),
         _ if reader.eat_mark("{") => {
             let mut ranges = list(reader, |reader| range(reader, field))?;
@@ -60,12 +62,12 @@ pub(super) fn sort_disjoint(ranges: &mut [(u128, u128)]) -> Result<(), &'static 
     if overlap { Err("values overlap") } else { Ok(()) }
 }
 
-fn bits(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
+fn bits(reader: &mut Reader<'_>, bit: fn(&str) -> Option<u128>) -> Result<Values, DecodeError> {
     let mut bits = 0;
     let braces = reader.eat_mark("{");
     loop {
         let word = reader.word("a connection state")?;
-        bits |= state(word).ok_or_else(|| reader.wrong_before("this is no connection state"))?;
+        bits |= bit(word).ok_or_else(|| reader.wrong_before("this is no state or status of a connection"))?;
         if !reader.eat_mark(",") {
             break;
         }
@@ -86,6 +88,25 @@ pub(super) fn state(word: &str) -> Option<u128> {
         "untracked" => 64,
         _ => return None,
     })
+}
+
+/// What has happened to a connection, as the kernel's bit (`enum ip_conntrack_status`).
+pub(super) fn status(word: &str) -> Option<u128> {
+    Some(match word {
+        "expected" => 1,
+        "seen-reply" => 2,
+        "assured" => 4,
+        "confirmed" => 8,
+        "snat" => 16,
+        "dnat" => 32,
+        "dying" => 512,
+        _ => return None,
+    })
+}
+
+/// A bit of a connection's label.
+pub(super) fn label(word: &str) -> Option<u128> {
+    1_u128.checked_shl(number(word)?)
 }
 
 fn names(reader: &mut Reader<'_>) -> Result<Values, DecodeError> {
@@ -110,8 +131,8 @@ pub(super) fn is_interface(word: &str) -> bool {
 /// The values that a word stands for.
 pub(super) fn range_of(word: &str, field: Field) -> Parsed<(u128, u128)> {
     match field {
-        Field::SourceV4 | Field::DestinationV4 => addresses(word, 32, v4),
-        Field::SourceV6 | Field::DestinationV6 => addresses(word, 128, v6),
+        Field::SourceV4 | Field::DestinationV4 | Field::NextHopV4 => addresses(word, 32, v4),
+        Field::SourceV6 | Field::DestinationV6 | Field::NextHopV6 => addresses(word, 128, v6),
         Field::Port(_) => numbers(word, u16::MAX.into(), |_| None),
         Field::HopLimit => numbers(word, u8::MAX.into(), |_| None),
         Field::IcmpCode(58) => numbers(word, u8::MAX.into(), names::icmpv6_code),
@@ -121,10 +142,12 @@ pub(super) fn range_of(word: &str, field: Field) -> Parsed<(u128, u128)> {
         Field::Protocol => numbers(word, u8::MAX.into(), names::protocol),
         Field::Family => numbers(word, u8::MAX.into(), names::family),
         Field::Direction => numbers(word, 1, names::direction),
-        Field::DestinationType => numbers(word, 11, names::address_type),
-        Field::Mark(_) => numbers(word, u32::MAX, |_| None),
+        Field::DestinationType | Field::SourceType => numbers(word, 11, names::address_type),
+        Field::Mark(_) | Field::PacketMark(_) => numbers(word, u32::MAX, |_| None),
         Field::Priority => handle(word).map(|value| (value, value)).ok_or_else(|| "this is no priority".into()),
-        Field::State | Field::Input | Field::Output => Err("a value of this field is not understood".into()),
+        Field::State | Field::Status | Field::Label | Field::Input | Field::Output => {
+            Err("a value of this field is not understood".into())
+        }
     }
 }
 

@@ -24,8 +24,6 @@ pub(super) fn refusals(
     for (id, rule) in program.rules.iter() {
         check_rule(program, rule, program.rule_name(id), &mut errors);
     }
-    errors.sort();
-    errors.dedup();
     errors
 }
 
@@ -60,6 +58,9 @@ fn check_options(options: &Options, errors: &mut Vec<EmitError>) {
             format!("the policy epoch does not fit the mask `{mask:#010x}`"),
             &format!("use a number from 1 to {largest}"),
         );
+    }
+    if options.hooks.contains(&Hook::Postrouting) {
+        wrong("flows are not judged at postrouting, where it is too late".to_owned(), "hook `prerouting` or `output`");
     }
     if options.log_rate == 0 {
         wrong("a log rate of 0 would say nothing".to_owned(), "allow at least one line a second");
@@ -106,14 +107,6 @@ fn check_rule(program: &Program, rule: &Rule, name: &str, errors: &mut Vec<EmitE
             rule.origin,
             format!("`{name}` is about the name `{host}`, and nftables knows addresses only"),
             "name the addresses, or use the target `cilium`",
-        ));
-    }
-    if let Some(gateway) = rule.gateway.and_then(|gateway| program.gateways.get(gateway)) {
-        errors.push(refuse(
-            "egress::target::gateway",
-            rule.origin,
-            format!("`{name}` leaves via `{}`, and this target does not rewrite source addresses yet", gateway.name),
-            "use a target that routes, or leave `via` out",
         ));
     }
     check_name(&format!("audit_{}", identifier(name)), name, rule.origin, errors);

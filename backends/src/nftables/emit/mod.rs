@@ -11,6 +11,7 @@ mod lookup;
 mod outcome;
 mod plan;
 mod ports;
+mod routes;
 mod sources;
 mod spread;
 mod text;
@@ -19,17 +20,22 @@ mod words;
 
 use super::model::Hook;
 use super::options::Options;
+use crate::gateways::Gateways;
 use crate::target::{Artifact, EmitError};
 use egress_ir::{Inventory, Program};
 
 /// Writes a program as a file for `nft -f`. The bytes are a function of the arguments alone.
 ///
 /// # Errors
-/// All that nftables cannot say: names of hosts, gateways, pods without an inventory, nodes where only forwarded
+/// All that nftables cannot say: names of hosts, gateways without an address of the family, pods without an inventory, nodes where only forwarded
 /// packets are seen, options out of range.
 pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options) -> Result<Artifact, Vec<EmitError>> {
     let hooks = hooks(program, options);
-    let errors = check::refusals(program, inventory, options, &hooks);
+    let gateways = Gateways::of(program, options.routing);
+    let mut errors = check::refusals(program, inventory, options, &hooks);
+    errors.extend(gateways.refusals(program, options.gateway_mask));
+    errors.sort();
+    errors.dedup();
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -38,11 +44,12 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
     if !errors.is_empty() {
         return Err(errors);
     }
-    let plan = plan::plan(program, &sources);
+    let plan = plan::plan(program, &sources, &gateways);
+    let routes = routes::Routes::new(gateways.listed(program), options.gateway_mask).map_err(|error| vec![error])?;
     Ok(Artifact {
         file_name: "egress.nft",
         size: None,
-        bytes: text::text(program, &plan, options, &hooks).into_bytes(),
+        bytes: text::text(program, &plan, options, &hooks, &routes).into_bytes(),
         notices: check::notices(program, inventory, &hooks),
     })
 }

@@ -3,12 +3,16 @@
 //! In: the rules that match. Out: an [`Outcome`], which two cells share exactly if the kernel should do the same to
 //! their packets. This is `egress_ir::eval` once more, over classes; the differential tests hold the two together.
 
-use egress_ir::{Action, BlockId, BlockKind, Program, RuleId};
+use crate::gateways::Gateways;
+use egress_ir::{Action, BlockId, BlockKind, GatewayId, Program, RuleId};
+use std::collections::BTreeSet;
 
 /// What the kernel does to a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Outcome {
     pub(super) passes: bool,
+    /// The number of the gateway through which it leaves, if not by its own node.
+    pub(super) gateway: Option<u32>,
     /// The rules or policies that decide, each of which counts.
     pub(super) decided_by: Vec<Decider>,
     /// Whose name a log line bears; nothing: no log.
@@ -45,8 +49,17 @@ pub(super) struct Governance {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Ungoverned,
-    Allowed,
+    /// With the number of the gateway; nothing too where another target routes.
+    Allowed(Option<u32>),
+    /// Through two gateways, which is not possible.
+    Conflict,
     Denied,
+}
+
+impl Verdict {
+    fn passes(self) -> bool {
+        matches!(self, Self::Ungoverned | Self::Allowed(_))
+    }
 }
 
 impl Governance {
@@ -72,20 +85,24 @@ impl Governance {
     }
 
     /// The outcome for flows that exactly these rules match, sorted by id.
-    pub(super) fn outcome(&self, program: &Program, matching: &[RuleId]) -> Outcome {
+    pub(super) fn outcome(&self, program: &Program, gateways: &Gateways, matching: &[RuleId]) -> Outcome {
         let rule_is_enforced = |rule: &RuleId| !program.blocks.at(program.rules.at(*rule).block).audit;
         let enforced: Vec<RuleId> = matching.iter().copied().filter(rule_is_enforced).collect();
-        let (verdict, decided_by) = decide(program, &enforced, &self.enforced);
+        let (verdict, decided_by) = decide((program, gateways), &enforced, &self.enforced);
         let everything = [self.enforced.as_slice(), &self.audited].concat();
-        let (would_be, would_by) = decide(program, matching, &everything);
-        let passes = verdict != Verdict::Denied;
-        let audit = (would_be != verdict).then(|| Audit { passes: would_be != Verdict::Denied, decided_by: would_by });
+        let (would_be, would_by) = decide((program, gateways), matching, &everything);
+        let gateway = if let Verdict::Allowed(gateway) = verdict { gateway } else { None };
+        let audit = (would_be != verdict).then(|| Audit { passes: would_be.passes(), decided_by: would_by });
         let log = logged(program, &enforced, &decided_by, verdict);
-        Outcome { passes, decided_by, log, audit }
+        Outcome { passes: verdict.passes(), gateway, decided_by, log, audit }
     }
 }
 
-fn decide(program: &Program, rules: &[RuleId], policies: &[BlockId]) -> (Verdict, Vec<Decider>) {
+fn decide(
+    (program, gateways): (&Program, &Gateways),
+    rules: &[RuleId],
+    policies: &[BlockId],
+) -> (Verdict, Vec<Decider>) {
     let of = |action: Action| -> Vec<Decider> {
         let rules = rules.iter().copied().filter(|rule| program.rules.at(*rule).action == action);
         rules.map(Decider::Rule).collect()
@@ -101,7 +118,14 @@ fn decide(program: &Program, rules: &[RuleId], policies: &[BlockId]) -> (Verdict
     if allows.is_empty() {
         return (Verdict::Denied, policies.iter().copied().map(Decider::Default).collect());
     }
-    (Verdict::Allowed, allows)
+    let allowing = rules.iter().map(|rule| program.rules.at(*rule)).filter(|rule| rule.action == Action::Allow);
+    let named: BTreeSet<GatewayId> = allowing.filter_map(|rule| rule.gateway).collect();
+    let verdict = match named.first() {
+        // Whoever routes, nobody can do that.
+        _ if named.len() > 1 => Verdict::Conflict,
+        gateway => Verdict::Allowed(gateway.and_then(|gateway| gateways.number(*gateway))),
+    };
+    (verdict, allows)
 }
 
 /// A default deny is always logged; else some matching rule must ask for it. A deciding rule that asks names the line.

@@ -9,9 +9,10 @@ use super::lookup::{Entry, Family, Held, Lookup, bridged};
 use super::outcome::{Governance, Outcome};
 use super::ports;
 use super::sources::Sources;
+use crate::gateways::Gateways;
 use egress_ir::classes::PortCells;
 use egress_ir::classes::segments::{Keys, Segment, sweep};
-use egress_ir::{AddressSet, BlockId, DestinationSetId, Point, PortSet, Program, RangeSet, RuleId};
+use egress_ir::{Action, AddressSet, BlockId, DestinationSetId, GatewayId, Point, PortSet, Program, RangeSet, RuleId};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -85,9 +86,10 @@ pub(super) struct Policy {
 }
 
 /// Makes the plan.
-pub(super) fn plan(program: &Program, sources: &Sources) -> Plan {
+pub(super) fn plan(program: &Program, sources: &Sources, gateways: &Gateways) -> Plan {
     let mut planner = Planner {
         program,
+        gateways,
         inside: &program.cluster.inside,
         groups: Groups::new(program, &sources.classes),
         known_rules: HashMap::new(),
@@ -135,6 +137,7 @@ struct Kinds {
 
 struct Planner<'p> {
     program: &'p Program,
+    gateways: &'p Gateways,
     inside: &'p AddressSet,
     groups: Groups,
     /// The number of what a rule does; nothing where no packet can match it.
@@ -153,7 +156,7 @@ impl Planner<'_> {
     /// The value of the policy of a class of sources that these blocks speak about.
     fn policy(&mut self, blocks: &[BlockId]) -> u32 {
         let governance = Governance::new(self.program, blocks);
-        let default = governance.outcome(self.program, &[]);
+        let default = governance.outcome(self.program, self.gateways, &[]);
         let ungoverned = default.passes && default.audit.is_none();
         let default = self.plan.outcomes.number(default);
         let class = self.class(blocks, governance.governs());
@@ -228,7 +231,7 @@ impl Planner<'_> {
         let ports = ports::possible(self.program.port_sets.at(rule.ports));
         let number = (!ports.is_empty()).then_some(self.plan.rules.len());
         if number.is_some() {
-            let outcome = Governance::by_any_of(&[rule.block]).outcome(self.program, &[id]);
+            let outcome = Governance::by_any_of(&[rule.block]).outcome(self.program, self.gateways, &[id]);
             self.plan.rules.push((ports, self.plan.outcomes.number(outcome)));
         }
         self.known_rules.insert(id, number);
@@ -236,8 +239,8 @@ impl Planner<'_> {
     }
 
     /// The destinations for which a class's tables, asked one by one, would not log what all its rules together ask
-    /// for: those of audit-mode rules, those where an allow with `log` is cut by a deny without, and those where an
-    /// earlier table decides without a log that a later one asks for.
+    /// for: those of audit-mode rules, those where an allow with `log` is cut by a deny without, those where an
+    /// earlier table decides without a log that a later one asks for, and those where allows name different gateways.
     fn seen_together(&mut self, class: &Class, governance: &Governance) -> AddressSet {
         let program = self.program;
         let audited = class.all.iter().copied().filter(|rule| program.blocks.at(program.rules.at(*rule).block).audit);
@@ -248,6 +251,9 @@ impl Planner<'_> {
                 class.all.iter().copied().filter(|rule| !program.blocks.at(program.rules.at(*rule).block).audit);
             let logged = enforced.filter(|rule| kind(program, *rule) == Kind::LoggedAllow);
             together = together.union(&destinations(program, logged));
+        }
+        if governance.governs() {
+            together = together.union(&self.routed_apart(class));
         }
         let tables: Vec<Rc<Kinds>> = class.tables.iter().map(|rules| self.kinds(rules)).collect();
         for (place, table) in tables.iter().enumerate() {
@@ -260,6 +266,29 @@ impl Planner<'_> {
             }
         }
         together
+    }
+
+    /// The destinations at which enforced allows with one gateway meet those with another or with none: no single one of
+    /// them knows where the flow leaves.
+    fn routed_apart(&self, class: &Class) -> AddressSet {
+        let program = self.program;
+        let mut by_gateway: BTreeMap<Option<GatewayId>, Vec<RuleId>> = BTreeMap::new();
+        for &id in &class.all {
+            let rule = program.rules.at(id);
+            if rule.action == Action::Allow && !program.blocks.at(rule.block).audit {
+                by_gateway.entry(rule.gateway).or_default().push(id);
+            }
+        }
+        if by_gateway.len() < 2 {
+            return AddressSet::empty();
+        }
+        let (mut apart, mut before) = (AddressSet::empty(), AddressSet::empty());
+        for rules in by_gateway.into_values() {
+            let here = destinations(program, rules);
+            apart = apart.union(&here.intersection(&before));
+            before = before.union(&here);
+        }
+        apart
     }
 
     /// The destinations of a table by kind; the shared ones are asked for by many classes.
@@ -345,7 +374,7 @@ impl Planner<'_> {
             if matching.is_empty() {
                 continue;
             }
-            let outcome = self.plan.outcomes.number(governance.outcome(self.program, &matching));
+            let outcome = self.plan.outcomes.number(governance.outcome(self.program, self.gateways, &matching));
             if outcome != default {
                 by_outcome.entry(outcome).or_default().extend(ranges);
             }

@@ -56,6 +56,7 @@ impl Search<'_> {
                 Step::Go(go) => self.reach(*go),
                 Step::Source(_) | Step::Ports(_) | Step::Holds(..) => {}
                 Step::Mark { .. } | Step::Priority(_) | Step::Unclear(_) => {}
+                Step::PacketMark { .. } | Step::ForgetPacketMark(_) => {}
             }
         }
     }

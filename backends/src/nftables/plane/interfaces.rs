@@ -24,7 +24,7 @@ impl Interface {
     pub(super) fn kinds(ruleset: &Ruleset, hook: Hook, chosen: &[String]) -> Vec<Self> {
         let field = match hook {
             Hook::Prerouting => Field::Input,
-            Hook::Output => Field::Output,
+            Hook::Output | Hook::Postrouting => Field::Output,
         };
         let mentioned = mentioned(ruleset, field);
         let is_chosen = hook == Hook::Prerouting && !chosen.is_empty();
@@ -59,6 +59,15 @@ impl Interface {
     /// Whether a test for these names holds.
     pub(super) fn is_among(&self, names: &BTreeSet<String>) -> bool {
         self.pattern.as_ref().is_some_and(|pattern| names.iter().any(|name| covers(name, pattern)))
+    }
+}
+
+impl Interface {
+    /// Whether some interface of these is of this kind, and the kind does not say it of all: any other interface than those
+    /// that are mentioned may have any name.
+    pub(super) fn may_be_among(&self, names: &BTreeSet<String>) -> bool {
+        let Some(pattern) = &self.pattern else { return true };
+        !self.is_among(names) && names.iter().any(|name| covers(pattern, name))
     }
 }
 

@@ -4,15 +4,20 @@
 //! inventory that say who sends. Out: a [`RulesetPlane`], which shares no code with the emitter and agrees with
 //! [`Ruleset::judge`] on every flow. It never guesses: what cannot be said exactly is [`Unclear`].
 //!
-//! The packets in question are first packets of new connections in the original direction, without a mark or a
-//! priority, with hop limit 64, and not to an address of the host itself. Each is judged at the hooks of a [`Scope`].
+//! The packets in question are first packets of new connections in the original direction, without a priority or a mark
+//! of their connection, with hop limit 64, and not to an address of the host itself. Their own mark may be anything. Each
+//! is judged at the hooks of a [`Scope`]; where the ruleset has chains at postrouting, what passes is followed until it
+//! leaves, later packets of its connection too, and the source address says through which gateway that is (`leaving`).
 
 mod cuts;
 mod exempt;
+mod follow;
 mod interfaces;
+mod leaving;
 mod masks;
 mod ports;
 mod regions;
+mod replays;
 mod residue;
 mod senders;
 mod values;
@@ -24,11 +29,14 @@ use egress_ir::address::to_bits;
 use egress_ir::plane::{Entry, Guard, List, ListId};
 use egress_ir::{Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary};
 use interfaces::Interface;
+use leaving::Leaving;
 use ports::{ANY, Algebra, NONE};
+use regions::PacketMark;
+use replays::Replays;
 use residue::{Residue, Setting};
 use rustc_hash::FxHashMap;
 use senders::{Group, Population};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use walk::{Walk, unclear};
 
@@ -50,7 +58,8 @@ impl Scope {
     #[must_use]
     pub fn of(ruleset: &Ruleset, program: &Program) -> Self {
         let mut hooks: BTreeSet<Hook> =
-            ruleset.chains.values().filter_map(|chain| chain.base).map(|b| b.hook).collect();
+            ruleset.chains.values().filter_map(|chain| chain.base).map(|base| base.hook).collect();
+        hooks.remove(&Hook::Postrouting);
         hooks.insert(Hook::Prerouting);
         if program.cluster.name.is_none() {
             hooks.insert(Hook::Output);
@@ -63,6 +72,8 @@ impl Scope {
 #[derive(Debug)]
 pub struct RulesetPlane<'r> {
     judge: Judge<'r>,
+    leaving: Leaving<'r>,
+    replays: Replays,
     settings: Vec<(Setting, Residue)>,
     senders: Vec<Sender>,
     /// The groups and the places of their settings.
@@ -104,7 +115,14 @@ pub fn plane_within<'r>(
     }
     let population = Population::new(program, inventory);
     let judge = Judge::new(ruleset);
-    let mut plane = RulesetPlane { judge, settings: Vec::new(), senders: Vec::new(), groups: Vec::new() };
+    let mut plane = RulesetPlane {
+        judge,
+        leaving: Leaving::new(ruleset, program),
+        replays: Replays::new(ruleset, program),
+        settings: Vec::new(),
+        senders: Vec::new(),
+        groups: Vec::new(),
+    };
     for &hook in &scope.hooks {
         let with_pods = hook == Hook::Prerouting || !scope.hooks.contains(&Hook::Prerouting);
         for interface in Interface::kinds(ruleset, hook, &scope.interfaces) {
@@ -172,11 +190,28 @@ impl Plane for RulesetPlane<'_> {
         }
         let source = Some(to_bits(group.address));
         let mut walk = Walk::new(residue, source);
-        let mut lists: FxHashMap<u32, ListId> = FxHashMap::default();
+        let mut lists: FxHashMap<Vec<(Outcome, u32)>, ListId> = FxHashMap::default();
+        let mut ways: FxHashMap<PacketMark, Outcome> = FxHashMap::default();
         let mut pieces: Vec<Piece> = Vec::new();
         for (start, end) in cuts::segments(residue, source) {
-            let passing = walk.passing((start, end), ANY)?;
-            let list = *lists.entry(passing).or_insert_with(|| list_of(&walk.algebra, passing, vocabulary));
+            let mut done: BTreeMap<Outcome, u32> = BTreeMap::new();
+            for region in walk.through((start, end), ANY)?.iter() {
+                let way = match ways.get(&region.packet_mark) {
+                    Some(way) => *way,
+                    None => {
+                        let way = self.leaving.outcome(v6, to_bits(group.address), region.packet_mark)?;
+                        ways.insert(region.packet_mark, way);
+                        way
+                    }
+                };
+                if way != Outcome::Dropped {
+                    let ports = done.entry(way).or_insert(NONE);
+                    *ports = walk.algebra.join(*ports, region.ports);
+                }
+            }
+            let done: Vec<(Outcome, u32)> = done.into_iter().collect();
+            let algebra = &walk.algebra;
+            let list = *lists.entry(done).or_insert_with_key(|done| list_of(algebra, done, vocabulary));
             match pieces.last_mut() {
                 Some(last) if last.list == list => last.end = end,
                 _ => pieces.push(Piece { start, end, list }),
@@ -192,8 +227,13 @@ impl Plane for RulesetPlane<'_> {
         if flow.destination.address.is_ipv6() != setting.v6 {
             return Err(unclear("the sender has no address of this family"));
         }
-        let passes = self.judge.judge(&packet(setting, source, flow)).passes;
-        Ok(if passes { Outcome::Passes(None) } else { Outcome::Dropped })
+        let packet = packet(setting, source, flow);
+        let judgement = self.judge.judge(&packet);
+        if judgement.passes {
+            self.replays.outcome(&self.judge, &packet, judgement.packet_mark)
+        } else {
+            Ok(Outcome::Dropped)
+        }
     }
 }
 
@@ -202,21 +242,21 @@ fn packet(setting: &Setting, source: IpAddr, flow: &Flow) -> Packet {
     let mut packet = Packet::new(setting.hook, source, flow.destination.address, flow.port);
     let interface = match setting.hook {
         Hook::Prerouting => &mut packet.input,
-        Hook::Output => &mut packet.output,
+        Hook::Output | Hook::Postrouting => &mut packet.output,
     };
     interface.clone_from(&setting.interface.example);
     packet
 }
 
-/// The one way of writing down that these ports pass and no others.
-fn list_of(algebra: &Algebra<'_>, passing: u32, vocabulary: &mut Vocabulary) -> ListId {
-    let (entries, default) = match passing {
-        NONE => (Vec::new(), Outcome::Dropped),
-        ANY => (Vec::new(), Outcome::Passes(None)),
-        _ => {
-            let ports = vocabulary.ports(algebra.at(passing));
-            (vec![Entry { guard: Guard::Always, ports, outcome: Outcome::Passes(None) }], Outcome::Dropped)
-        }
+/// The one way of writing down what happens on which ports; on all others packets are dropped.
+fn list_of(algebra: &Algebra<'_>, done: &[(Outcome, u32)], vocabulary: &mut Vocabulary) -> ListId {
+    if let [(outcome, ANY)] = done {
+        return vocabulary.list(&List { entries: Vec::new(), default: *outcome });
+    }
+    let entry = |&(outcome, ports): &(Outcome, u32)| {
+        let ports = vocabulary.ports(algebra.at(ports));
+        Entry { guard: Guard::Always, ports, outcome }
     };
-    vocabulary.list(&List { entries, default })
+    let entries = done.iter().map(entry).collect();
+    vocabulary.list(&List { entries, default: Outcome::Dropped })
 }

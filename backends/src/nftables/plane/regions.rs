@@ -9,6 +9,32 @@ pub(super) struct Region {
     pub(super) ports: u32,
     pub(super) mark: u32,
     pub(super) priority: u32,
+    pub(super) packet_mark: PacketMark,
+}
+
+/// What is known of the packet's own mark: anybody may have set any bits before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct PacketMark {
+    // INVARIANT: 0 where nothing is known.
+    value: u32,
+    known: u32,
+}
+
+impl PacketMark {
+    /// After some bits were kept and others set.
+    pub(super) fn set(self, and: u32, or: u32) -> Self {
+        Self { value: self.value & and | or, known: self.known & and | !and | or }
+    }
+
+    /// After these bits were perhaps set.
+    pub(super) fn forget(self, bits: u32) -> Self {
+        Self { value: self.value & !bits, known: self.known & !bits }
+    }
+
+    /// The bits of a mask, if all of them are known.
+    pub(super) fn bits(self, mask: u32) -> Option<u32> {
+        (mask & !self.known == 0).then_some(self.value & mask)
+    }
 }
 
 /// Regions that differ in what is set. Nearly always there is one at most, which takes no allocation.
@@ -54,7 +80,9 @@ impl Regions {
             self.first = Some(region);
             return;
         }
-        let same = |other: &&mut Region| (other.mark, other.priority) == (region.mark, region.priority);
+        let same = |other: &&mut Region| {
+            (other.mark, other.priority, other.packet_mark) == (region.mark, region.priority, region.packet_mark)
+        };
         match self.first.iter_mut().chain(&mut self.others).find(same) {
             Some(other) => other.ports = algebra.join(other.ports, region.ports),
             None => self.others.push(region),
@@ -63,11 +91,12 @@ impl Regions {
 }
 
 impl Region {
-    /// What a register holds.
-    pub(super) fn value(self, register: Register) -> u128 {
+    /// What a register holds; nothing where nobody knows.
+    pub(super) fn value(self, register: Register) -> Option<u128> {
         match register {
-            Register::Mark(mask) => (self.mark & mask).into(),
-            Register::Priority => self.priority.into(),
+            Register::Mark(mask) => Some((self.mark & mask).into()),
+            Register::Priority => Some(self.priority.into()),
+            Register::PacketMark(mask) => self.packet_mark.bits(mask).map(u128::from),
         }
     }
 }

@@ -54,6 +54,10 @@ pub(super) enum Step {
     Mark { and: u32, or: u32 },
     /// Set the priority.
     Priority(u32),
+    /// Keep bits of the packet's own mark, set others.
+    PacketMark { and: u32, or: u32 },
+    /// These bits of the packet's own mark are perhaps set.
+    ForgetPacketMark(u32),
     /// End the rule as the element says that holds the sender's address; go on with the next rule if none does.
     BySource(Vec<Hit>),
     /// The same for the destination.
@@ -89,13 +93,23 @@ pub(super) enum Go {
 
 impl Residue {
     pub(super) fn new(ruleset: &Ruleset, setting: &Setting) -> Self {
-        let numbers: HashMap<&str, usize> = ruleset.chains.keys().map(String::as_str).zip(0..).collect();
-        let mut filling = Filling { ruleset, setting, numbers, ports: Ports::new() };
-        let chains = ruleset.chains.values().map(|chain| filling.chain(chain)).collect();
-        let bases = ruleset.base_chains(setting.hook);
-        let number = |(name, base): (&str, Base)| Some((*filling.numbers.get(name)?, base.drops_by_default));
-        let bases = bases.into_iter().filter_map(|(name, base, _)| number((name, base))).collect();
-        Self { bases, chains, ports: filling.ports, last: last_bits(setting.v6) }
+        let (mut ports, mut chains, mut bases) = (Ports::new(), Vec::new(), Vec::new());
+        let in_order = ruleset.base_chains(setting.hook);
+        for table in ruleset.tables() {
+            let numbers: HashMap<&str, usize> = table.chains.keys().map(String::as_str).zip(chains.len()..).collect();
+            let of_gateways = !std::ptr::eq(table, ruleset);
+            let place = |(place, (of, name, base, _)): (usize, &(&Ruleset, &str, Base, &Chain))| {
+                let is_here = std::ptr::eq(*of, table);
+                is_here.then(|| Some((place, *numbers.get(name)?, base.drops_by_default))).flatten()
+            };
+            bases.extend(in_order.iter().enumerate().filter_map(place));
+            let mut filling = Filling { ruleset: table, setting, numbers, ports, of_gateways };
+            chains.extend(table.chains.values().map(|chain| filling.chain(chain)));
+            ports = filling.ports;
+        }
+        bases.sort_unstable();
+        let bases = bases.into_iter().map(|(_, chain, drops)| (chain, drops)).collect();
+        Self { bases, chains, ports, last: last_bits(setting.v6) }
     }
 
     /// Every step of every chain.
@@ -110,11 +124,15 @@ struct Filling<'r> {
     setting: &'r Setting,
     numbers: HashMap<&'r str, usize>,
     ports: Ports,
+    /// Whether it is the table for gateways, whose interfaces are no places of their own: a packet came by one of them, or
+    /// did not.
+    of_gateways: bool,
 }
 
 /// What becomes of a match.
 enum Left {
     Always(bool),
+    Perhaps,
     Step(Step),
 }
 
@@ -127,20 +145,32 @@ impl Filling<'_> {
     /// The steps of a rule; none for a rule that does nothing.
     fn rule(&mut self, rule: &Rule) -> Vec<Step> {
         let mut steps = Vec::new();
+        let mut perhaps = false;
         for statement in &rule.statements {
             match statement {
                 Statement::Match(found) => match self.matching(found) {
                     Left::Always(true) => {}
+                    Left::Perhaps => perhaps = true,
                     Left::Always(false) => return effects(steps),
                     Left::Step(step) => steps.push(step),
                 },
+                Statement::Counter(_) | Statement::Limit | Statement::Log(_) => {}
+                Statement::SetPacketMark { and, or } if perhaps => steps.push(Step::ForgetPacketMark(!and | or)),
+                _ if perhaps => {
+                    steps.push(Step::Unclear("what happens depends on the interface of a gateway".to_owned()));
+                    return steps;
+                }
                 Statement::VerdictMap { field, mask, map } => {
                     let end = self.look_up(*field, *mask, map);
                     let goes = !matches!(end, Step::Go(Go::Continue));
                     steps.extend(goes.then_some(end));
                     return if goes { steps } else { effects(steps) };
                 }
-                Statement::Counter(_) | Statement::Limit | Statement::Log(_) => {}
+                Statement::SetPacketMark { and, or } => steps.push(Step::PacketMark { and: *and, or: *or }),
+                Statement::SetLabel(_) | Statement::Snat { .. } => {
+                    steps.push(Step::Unclear("addresses are translated where packets are judged".to_owned()));
+                    return steps;
+                }
                 Statement::SetMark { and, or } => steps.push(Step::Mark { and: *and, or: *or }),
                 Statement::SetPriority(priority) => steps.push(Step::Priority(*priority)),
                 Statement::Verdict(verdict) => {
@@ -159,6 +189,9 @@ impl Filling<'_> {
             _ => None,
         };
         let ranges = match (&found.values, interface) {
+            (Values::Names(names), Some(Some(interface))) if self.of_gateways && interface.may_be_among(names) => {
+                return Left::Perhaps;
+            }
             (Values::Names(names), Some(interface)) => {
                 // The other interface has no name at this hook, which no pattern but `*` alone fits.
                 let holds = interface.map_or(names.contains("*"), |interface| interface.is_among(names));
@@ -169,6 +202,7 @@ impl Filling<'_> {
                 let states = (0..u128::BITS).map(|bit| 1 << bit).filter(|state| bits & state != 0);
                 RangeSet::from_ranges(states.map(|state: u128| (state, state)))
             }
+            (Values::Bits(_), None) if matches!(found.field, Field::Status | Field::Label) => return Left::later(),
             (Values::Set(name), None) => match self.ruleset.sets.get(name) {
                 Some(set) => RangeSet::from_ranges(set.elements.iter().copied()),
                 None => return Left::unclear(format!("the set `{name}` is not there")),
@@ -196,6 +230,7 @@ impl Filling<'_> {
             Domain::Ports(set) if set.is_any() => Left::Always(true),
             Domain::Ports(set) => Left::Step(Step::Ports(self.ports.number(set))),
             Domain::Register(register, set) => Left::Step(Step::Holds(register, set)),
+            Domain::Later => Left::later(),
         }
     }
 
@@ -212,6 +247,7 @@ impl Filling<'_> {
         }
         let (field, dropped) = match (field, u32::try_from(mask)) {
             (Field::Mark(whole), Ok(mask)) => (Field::Mark(whole & mask), Dropped::default()),
+            (Field::PacketMark(whole), Ok(mask)) => (Field::PacketMark(whole & mask), Dropped::default()),
             _ => match Dropped::by(field, mask, map.elements.len()) {
                 Some(dropped) => (field, dropped),
                 None => return Step::Unclear(format!("the mask in front of `{name}` parts the field too finely")),
@@ -232,6 +268,7 @@ impl Filling<'_> {
             };
             match domain(field, &values, self.setting.v6) {
                 None | Some(Domain::Always(false)) => {}
+                Some(Domain::Later) => return Step::Unclear(LATER.to_owned()),
                 Some(Domain::Always(true)) => return Step::Go(go),
                 Some(Domain::Source(set)) => sources.extend(hits(&set)),
                 Some(Domain::Destination(set)) => destinations.extend(hits(&set)),
@@ -273,7 +310,13 @@ impl Filling<'_> {
     }
 }
 
+const LATER: &str = "a rule asks before routing for what is known only afterwards";
+
 impl Left {
+    fn later() -> Self {
+        Self::unclear(LATER.to_owned())
+    }
+
     fn unclear(reason: String) -> Self {
         Self::Step(Step::Unclear(reason))
     }
@@ -281,6 +324,9 @@ impl Left {
 
 /// The steps of a rule that decides nothing: none, unless one of them has an effect or is not clear.
 fn effects(steps: Vec<Step>) -> Vec<Step> {
-    let counts = |step: &Step| matches!(step, Step::Mark { .. } | Step::Priority(_) | Step::Unclear(_));
+    let counts = |step: &Step| {
+        let sets = matches!(step, Step::Mark { .. } | Step::Priority(_) | Step::PacketMark { .. });
+        sets || matches!(step, Step::ForgetPacketMark(_) | Step::Unclear(_))
+    };
     if steps.iter().any(counts) { steps } else { Vec::new() }
 }

@@ -24,6 +24,8 @@ pub(super) enum Domain {
     Ports(PortSet),
     /// By what rules have set before.
     Register(Register, RangeSet<u128>),
+    /// Not known where packets are judged: only once they are routed.
+    Later,
 }
 
 /// What rules can set and ask for again.
@@ -33,6 +35,8 @@ pub(super) enum Register {
     Mark(u32),
     /// The packet's priority.
     Priority,
+    /// These bits of the packet's own mark.
+    PacketMark(u32),
 }
 
 /// The packets whose field has one of the values; nothing where no packet of the family has the field.
@@ -52,6 +56,8 @@ pub(super) fn domain(field: Field, values: &RangeSet<u128>, v6: bool) -> Option<
         Field::Direction => constant(0),
         Field::Mark(mask) => Some(Domain::Register(Register::Mark(mask), values.clone())),
         Field::Priority => Some(Domain::Register(Register::Priority, values.clone())),
+        Field::PacketMark(mask) => Some(Domain::Register(Register::PacketMark(mask), values.clone())),
+        Field::Status | Field::Label | Field::SourceType | Field::NextHopV4 | Field::NextHopV6 => Some(Domain::Later),
         Field::Protocol | Field::Port(_) | Field::IcmpType(_) | Field::IcmpCode(_) => {
             Some(Domain::Ports(ports(field, values)?.intersection(&those_with(field, v6)?)))
         }
@@ -69,6 +75,7 @@ pub(super) fn without(field: Field, domain: Domain, v6: bool) -> Domain {
         Domain::Destination(set) => Domain::Destination(line.difference(&set)),
         Domain::Ports(set) => Domain::Ports(those_with(field, v6).unwrap_or_default().difference(&set)),
         Domain::Register(register, set) => Domain::Register(register, set.complement()),
+        Domain::Later => Domain::Later,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Walks what is left of a ruleset with all ports of one segment of destinations at once.
 //!
-//! In: a [`Residue`], a sender's address, a segment. Out: the ports that pass. Follows `nft_do_chain`: base chains one
+//! In: a [`Residue`], a sender's address, a segment. Out: what passes, by ports and marks. Follows `nft_do_chain`: base chains one
 //! after the other, `accept` for this base chain only, jump and goto with return to the last jump. Every question about
 //! the destination must have one answer for the whole segment: that is what shows that the segments are right.
 
 use super::ports::{Algebra, NONE};
-use super::regions::{Region, Regions};
+use super::regions::{PacketMark, Region, Regions};
 use super::residue::{Go, Hit, Residue, Step};
 use egress_ir::{RangeSet, Unclear};
 
@@ -31,8 +31,14 @@ impl<'r> Walk<'r> {
 
     /// Those of the ports that pass to every destination of the segment; the others are dropped there.
     pub(super) fn passing(&mut self, segment: (u128, u128), ports: u32) -> Result<u32, Unclear> {
+        let regions = self.through(segment, ports)?;
+        Ok(regions.iter().fold(NONE, |all, region| self.algebra.join(all, region.ports)))
+    }
+
+    /// The packets with these ports that pass to every destination of the segment.
+    pub(super) fn through(&mut self, segment: (u128, u128), ports: u32) -> Result<Regions, Unclear> {
         self.segment = segment;
-        let mut regions = Regions::from(Region { ports, mark: 0, priority: 0 });
+        let mut regions = Regions::from(Region { ports, mark: 0, priority: 0, packet_mark: PacketMark::default() });
         for &(chain, drops) in &self.residue.bases {
             let fallen = self.chain(chain, regions, 0)?;
             regions = std::mem::take(&mut self.accepted);
@@ -40,7 +46,7 @@ impl<'r> Walk<'r> {
                 regions.add(fallen, &mut self.algebra);
             }
         }
-        Ok(regions.iter().fold(NONE, |all, region| self.algebra.join(all, region.ports)))
+        Ok(regions)
     }
 
     /// Takes packets through a chain; gives back those that return from it.
@@ -97,7 +103,8 @@ impl<'r> Walk<'r> {
                 }
                 Step::Holds(register, set) => {
                     for region in std::mem::take(regions).iter() {
-                        let side = if set.contains(region.value(*register)) { &mut *regions } else { &mut rest };
+                        let value = region.value(*register).ok_or_else(unknown)?;
+                        let side = if set.contains(value) { &mut *regions } else { &mut rest };
                         side.add_one(*region, &mut self.algebra);
                     }
                     true
@@ -108,6 +115,14 @@ impl<'r> Walk<'r> {
                 }
                 Step::Priority(priority) => {
                     self.change(regions, |region| region.priority = *priority);
+                    true
+                }
+                Step::PacketMark { and, or } => {
+                    self.change(regions, |region| region.packet_mark = region.packet_mark.set(*and, *or));
+                    true
+                }
+                Step::ForgetPacketMark(bits) => {
+                    self.change(regions, |region| region.packet_mark = region.packet_mark.forget(*bits));
                     true
                 }
                 Step::Unclear(reason) => return Err(unclear(reason.clone())),
@@ -161,7 +176,8 @@ impl<'r> Walk<'r> {
             Step::ByRegister(register, hits) => {
                 for region in std::mem::take(regions).iter() {
                     let mut one = Regions::from(*region);
-                    if let Some(hit) = find(hits, region.value(*register)) {
+                    let value = region.value(*register).ok_or_else(unknown)?;
+                    if let Some(hit) = find(hits, value) {
                         self.go(hit.go, &mut one, returned, depth)?;
                     }
                     rest.add(one, &mut self.algebra);
@@ -229,6 +245,10 @@ impl<'r> Walk<'r> {
 /// The hit that holds a value.
 pub(super) fn find(hits: &[Hit], value: u128) -> Option<&Hit> {
     hits.get(hits.partition_point(|hit| hit.end < value)).filter(|hit| hit.start <= value)
+}
+
+fn unknown() -> Unclear {
+    unclear("a rule asks for bits of the packet's mark that nothing has set before")
 }
 
 fn divided() -> Unclear {

@@ -46,7 +46,13 @@ pub(crate) fn run(options: &Compile, colour: Colour) -> Result<Outcome, Failure>
         let mut session = Session::open(&options.proof);
         match Plan::of(&options.targets()) {
             Ok(plan) => {
-                let nftables = options.nftables.resolved(options.generation, replaced, plan, &diagnosed.digest);
+                let nftables = options.nftables.resolved(
+                    options.generation,
+                    options.gateway_mask,
+                    replaced,
+                    plan,
+                    &diagnosed.digest,
+                );
                 let job = Job { options, plan, source, diagnosed: &diagnosed, nftables, key: key.as_ref() };
                 made = job.run(&mut session.prover, &mut findings);
             }

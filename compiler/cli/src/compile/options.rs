@@ -43,6 +43,9 @@ pub(crate) struct Compile {
     /// The number of the artifact; for nftables and ebpf [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) generation: Option<u64>,
+    /// The bits of a packet's mark that say through which gateway it leaves; for nftables and ebpf [default: 0x00ff0000]
+    #[arg(long, value_name = "MASK", value_parser = mask)]
+    pub(super) gateway_mask: Option<u32>,
     /// Write artifacts that are not proved equal to their source too; they say so themselves
     #[arg(long)]
     pub(super) unproved: bool,
@@ -182,8 +185,10 @@ impl Compile {
         if targets.len() > 1 && self.out_dir.is_none() {
             return Err(Failure::new("several targets make several files").help("give a folder with `--out-dir`"));
         }
-        if self.generation.is_some() && !targets.contains(&Target::Nftables) && !targets.contains(&Target::Ebpf) {
-            return Err(Failure::new("`--generation` is for the targets nftables and ebpf"));
+        let on_nodes = targets.contains(&Target::Nftables) || targets.contains(&Target::Ebpf);
+        let given = [(self.generation.is_some(), "--generation"), (self.gateway_mask.is_some(), "--gateway-mask")];
+        if let Some((_, option)) = given.into_iter().find(|(given, _)| *given && !on_nodes) {
+            return Err(Failure::new(format!("`{option}` is for the targets nftables and ebpf")));
         }
         let given = [
             (Target::Nftables, self.nftables.given()),
@@ -222,6 +227,7 @@ impl NftablesOptions {
     pub(super) fn resolved(
         &self,
         generation: Option<u64>,
+        gateway_mask: Option<u32>,
         replaced: Option<Replaced>,
         plan: Plan,
         digest: &str,
@@ -243,6 +249,8 @@ impl NftablesOptions {
             log_rate: self.log_rate.unwrap_or(default.log_rate),
             epoch: self.epoch.or_else(next_epoch),
             ct_mark_mask,
+            routing: default.routing,
+            gateway_mask: gateway_mask.unwrap_or(default.gateway_mask),
             generation: generation.or_else(counted_on).unwrap_or(default.generation),
             source_digest: Some(format!("sha256:{digest}")),
             routing: plan.routing(),

@@ -8,8 +8,8 @@ mod json;
 mod rules;
 mod sets;
 
-use super::{DecodeError, TABLE, check};
-use crate::nftables::model::{Base, Chain, Hook, Ruleset};
+use super::{DecodeError, GATEWAYS, TABLE, check, commands};
+use crate::nftables::model::{Base, Chain, Ruleset};
 use json::{Read, Wrong, fields, only, shown, text, wrong};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 /// What a listing says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// Our table.
+    /// Our tables.
     pub ruleset: Ruleset,
     /// Base chains and flowtables of other tables, such as `chain ip filter FORWARD`. A chain can drop what ours lets
     /// pass, change addresses, or set a mark that ours asks for; a flowtable can lead packets past ours.
@@ -27,21 +27,22 @@ pub struct Listing {
 /// Reads a listing of the kernel's tables, or of ours alone.
 ///
 /// # Errors
-/// JSON that is damaged or no listing, a listing without `table inet egressc`, and everything in that table that is not
-/// understood or could not be loaded.
+/// JSON that is damaged or no listing, a listing without `table inet egressc`, and everything in that table and the one
+/// for gateways that is not understood or could not be loaded.
 pub fn decode_listing(bytes: &[u8]) -> Result<Listing, DecodeError> {
     let whole: Value = serde_json::from_slice(bytes).map_err(|error| {
         let line = u32::try_from(error.line()).unwrap_or(u32::MAX);
         DecodeError::new(line, format!("column {}", error.column()), "this is no JSON, or not all of it")
     })?;
-    let mut reader = Reader { ruleset: Ruleset::default(), others: BTreeSet::new(), exists: false };
+    let mut reader = Reader { egressc: None, gateways: None, others: BTreeSet::new() };
     for object in objects(&whole).map_err(|wrong| wrong.about("listing"))? {
         reader.object(object)?;
     }
-    if !reader.exists {
+    let Reader { egressc, gateways, others } = reader;
+    let Some(mut ruleset) = egressc else {
         return Err(DecodeError::new(0, format!("table inet {TABLE}"), "the listing has no such table"));
-    }
-    let Reader { mut ruleset, others, .. } = reader;
+    };
+    ruleset.gateways = gateways.map(Box::new);
     check::finish(&mut ruleset)?;
     Ok(Listing { ruleset, others })
 }
@@ -55,9 +56,9 @@ fn objects(whole: &Value) -> Read<&[Value]> {
 }
 
 struct Reader {
-    ruleset: Ruleset,
+    egressc: Option<Ruleset>,
+    gateways: Option<Ruleset>,
     others: BTreeSet<String>,
-    exists: bool,
 }
 
 impl Reader {
@@ -68,62 +69,12 @@ impl Reader {
         }
         let place = named(kind, body);
         let read = match body {
-            Value::Object(map) if is_ours(kind, map) => self.ours(kind, map),
+            Value::Object(map) if is_in(TABLE, kind, map) => ours(&mut self.egressc, kind, map),
+            Value::Object(map) if is_in(GATEWAYS, kind, map) => ours(&mut self.gateways, kind, map),
             Value::Object(map) => self.foreign(kind, map),
             _ => Err(wrong(body, "this is no object of a listing")),
         };
         read.map_err(|wrong| wrong.about(&place))
-    }
-
-    fn ours(&mut self, kind: &str, map: &Map<String, Value>) -> Read<()> {
-        if kind == "table" {
-            self.exists = true;
-            let map = fields(map, &["family", "name", "handle", "comment"])?;
-            self.ruleset.comment = map.get("comment").and_then(Value::as_str).map(str::to_owned);
-            return Ok(());
-        }
-        if !self.exists {
-            return Err(Wrong::new("table", "the table comes before what is in it"));
-        }
-        match kind {
-            "chain" => self.chain(map),
-            "rule" => self.rule(map),
-            "map" => {
-                let (name, map) = sets::verdict_map(map)?;
-                once(self.ruleset.maps.insert(name, map))
-            }
-            "set" => {
-                let (name, set) = sets::set(map)?;
-                once(self.ruleset.sets.insert(name, set))
-            }
-            "counter" => {
-                let map = fields(map, &["family", "table", "name", "handle", "comment", "packets", "bytes"])?;
-                let comment = map.get("comment").and_then(Value::as_str).map(str::to_owned);
-                once(self.ruleset.counters.insert(text(map, "name")?.to_owned(), comment))
-            }
-            _ => Err(Wrong::new(kind, "this kind of object is not understood")),
-        }
-    }
-
-    fn chain(&mut self, map: &Map<String, Value>) -> Read<()> {
-        let keys = ["family", "table", "name", "handle", "comment", "type", "hook", "prio", "policy"];
-        let map = fields(map, &keys)?;
-        let base = if map.contains_key("hook") { Some(base(map)?) } else { None };
-        if base.is_none() && ["type", "prio", "policy"].iter().any(|key| map.contains_key(*key)) {
-            return Err(Wrong::new("hook", "a base chain has a hook"));
-        }
-        let chain = Chain { base, rules: Vec::new() };
-        once(self.ruleset.chains.insert(text(map, "name")?.to_owned(), chain))
-    }
-
-    fn rule(&mut self, map: &Map<String, Value>) -> Read<()> {
-        let map = fields(map, &["family", "table", "chain", "handle", "comment", "expr"])?;
-        let name = text(map, "chain")?;
-        let comment = map.get("comment").and_then(Value::as_str).map(str::to_owned);
-        let rule = rules::rule(map.get("expr").unwrap_or(&Value::Null), comment)?;
-        let chain = self.ruleset.chains.get_mut(name);
-        chain.ok_or_else(|| Wrong::new(name, "the chain is not there"))?.rules.push(rule);
-        Ok(())
     }
 
     /// Remembers what meets packets.
@@ -134,6 +85,55 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Adds an object to one of our tables.
+fn ours(table: &mut Option<Ruleset>, kind: &str, map: &Map<String, Value>) -> Read<()> {
+    if kind == "table" {
+        let map = fields(map, &["family", "name", "handle", "comment"])?;
+        table.get_or_insert_default().comment = map.get("comment").and_then(Value::as_str).map(str::to_owned);
+        return Ok(());
+    }
+    let table = table.as_mut().ok_or_else(|| Wrong::new("table", "the table comes before what is in it"))?;
+    match kind {
+        "chain" => chain(table, map),
+        "rule" => rule(table, map),
+        "map" => {
+            let (name, map) = sets::verdict_map(map)?;
+            once(table.maps.insert(name, map))
+        }
+        "set" => {
+            let (name, set) = sets::set(map)?;
+            once(table.sets.insert(name, set))
+        }
+        "counter" => {
+            let map = fields(map, &["family", "table", "name", "handle", "comment", "packets", "bytes"])?;
+            let comment = map.get("comment").and_then(Value::as_str).map(str::to_owned);
+            once(table.counters.insert(text(map, "name")?.to_owned(), comment))
+        }
+        _ => Err(Wrong::new(kind, "this kind of object is not understood")),
+    }
+}
+
+fn chain(table: &mut Ruleset, map: &Map<String, Value>) -> Read<()> {
+    let keys = ["family", "table", "name", "handle", "comment", "type", "hook", "prio", "policy"];
+    let map = fields(map, &keys)?;
+    let base = if map.contains_key("hook") { Some(base(map)?) } else { None };
+    if base.is_none() && ["type", "prio", "policy"].iter().any(|key| map.contains_key(*key)) {
+        return Err(Wrong::new("hook", "a base chain has a hook"));
+    }
+    let chain = Chain { base, rules: Vec::new() };
+    once(table.chains.insert(text(map, "name")?.to_owned(), chain))
+}
+
+fn rule(table: &mut Ruleset, map: &Map<String, Value>) -> Read<()> {
+    let map = fields(map, &["family", "table", "chain", "handle", "comment", "expr"])?;
+    let name = text(map, "chain")?;
+    let comment = map.get("comment").and_then(Value::as_str).map(str::to_owned);
+    let rule = rules::rule(map.get("expr").unwrap_or(&Value::Null), comment)?;
+    let chain = table.chains.get_mut(name);
+    chain.ok_or_else(|| Wrong::new(name, "the chain is not there"))?.rules.push(rule);
+    Ok(())
 }
 
 /// Nothing may have been there before.
@@ -148,10 +148,11 @@ fn metainfo(body: &Value) -> Read<()> {
     }
 }
 
-fn is_ours(kind: &str, map: &Map<String, Value>) -> bool {
+/// Whether an object is a table of this name, or in it.
+fn is_in(name: &str, kind: &str, map: &Map<String, Value>) -> bool {
     let table = if kind == "table" { "name" } else { "table" };
     let is = |key: &str, value: &str| map.get(key).and_then(Value::as_str) == Some(value);
-    is("family", "inet") && is(table, TABLE)
+    is("family", "inet") && is(table, name)
 }
 
 /// What users call an object: `rule 14 of chain pre`, `map pods4`.
@@ -164,14 +165,8 @@ fn named(kind: &str, body: &Value) -> String {
 }
 
 fn base(map: &Map<String, Value>) -> Read<Base> {
-    if text(map, "type")? != "filter" {
-        return Err(Wrong::new(text(map, "type")?, "this type of chain is not understood"));
-    }
-    let hook = match text(map, "hook")? {
-        "prerouting" => Hook::Prerouting,
-        "output" => Hook::Output,
-        other => return Err(Wrong::new(other, "this hook is not understood")),
-    };
+    let (kind, hook) = (text(map, "type")?, text(map, "hook")?);
+    let (kind, hook) = commands::hooked(kind, hook).map_err(|(word, reason)| Wrong::new(word, reason))?;
     let drops_by_default = match text(map, "policy")? {
         "accept" => false,
         "drop" => true,
@@ -180,5 +175,5 @@ fn base(map: &Map<String, Value>) -> Read<Base> {
     let priority = map.get("prio").unwrap_or(&Value::Null);
     let number = priority.as_i64().and_then(|number| i32::try_from(number).ok());
     let priority = number.ok_or_else(|| wrong(priority, "this is no priority"))?;
-    Ok(Base { hook, priority, drops_by_default })
+    Ok(Base { kind, hook, priority, drops_by_default })
 }

@@ -30,11 +30,18 @@ pub(super) fn field(value: &Value) -> Read<Field> {
         ("fib", body) => {
             let body = object(body, &["result", "flags"])?;
             let flags = items(body.get("flags").unwrap_or(&Value::Null));
-            let by_destination = matches!(flags, [flag] if flag == "daddr") && text(body, "result")? == "type";
-            return if by_destination {
-                Ok(Field::DestinationType)
-            } else {
-                Err(wrong(value, "this field is not understood"))
+            return match (flags, text(body, "result")?) {
+                ([flag], "type") if flag == "daddr" => Ok(Field::DestinationType),
+                ([flag], "type") if flag == "saddr" => Ok(Field::SourceType),
+                _ => Err(wrong(value, "this field is not understood")),
+            };
+        }
+        ("rt", body) => {
+            let body = object(body, &["key", "family"])?;
+            return match (text(body, "key")?, text(body, "family")?) {
+                ("nexthop", "ip") => Ok(Field::NextHopV4),
+                ("nexthop", "ip6") => Ok(Field::NextHopV6),
+                _ => Err(wrong(value, "this field is not understood")),
             };
         }
         _ => return Err(wrong(value, "this field is not understood")),
@@ -56,6 +63,7 @@ fn statement(value: &Value) -> Read<Statement> {
         }
         ("log", body) => log(body),
         ("mangle", body) => mangle(body),
+        ("snat", body) => snat(body),
         ("accept" | "drop" | "return" | "continue" | "jump" | "goto", _) => verdict(value).map(Statement::Verdict),
         (kind, _) => Err(Wrong::new(kind, "this statement is not understood")),
     }
@@ -67,6 +75,7 @@ fn matching(body: &Value) -> Read<Statement> {
     let field = match masked(left)? {
         (field, None) => field,
         (Field::Mark(_), Some(mask)) => Field::Mark(mask_of_mark(mask)?),
+        (Field::PacketMark(_), Some(mask)) => Field::PacketMark(mask_of_mark(mask)?),
         _ => return Err(wrong(left, "a mask is understood in front of vmap only")),
     };
     let operator = text(body, "op")?;
@@ -74,6 +83,10 @@ fn matching(body: &Value) -> Read<Statement> {
     let values = match (operator, field) {
         ("==" | "!=", Field::State) => bits(right, false)?,
         ("in", Field::State) => bits(right, true)?,
+        ("in", Field::Status | Field::Label) => status(right, field)?,
+        ("==" | "!=", Field::Status | Field::Label) => {
+            return Err(Wrong::new(operator, "this comparison is not understood"));
+        }
         ("==" | "!=", _) => values(right, field)?,
         ("<" | "<=" | ">" | ">=", _) => compared(operator, right, field)?,
         _ => return Err(Wrong::new(operator, "this comparison is not understood")),
@@ -135,6 +148,19 @@ fn bits(right: &Value, common: bool) -> Read<Values> {
     Ok(Values::Bits(bits))
 }
 
+/// Any of these has happened to the connection, or is a bit of its label.
+fn status(right: &Value, field: Field) -> Read<Values> {
+    let mut bits = 0;
+    for one in items(right) {
+        let bit = match field {
+            Field::Label => number(one).and_then(|number| values::label(&number.to_string())),
+            _ => one.as_str().and_then(values::status),
+        };
+        bits |= bit.ok_or_else(|| wrong(one, "this is no status or label of a connection"))?;
+    }
+    Ok(Values::Bits(bits))
+}
+
 fn compared(operator: &str, right: &Value, field: Field) -> Read<Values> {
     let border = single(right, field)?;
     let range = match operator {
@@ -153,8 +179,8 @@ fn look_up(body: &Value) -> Read<Statement> {
     let name = name.ok_or_else(|| wrong(data, "only maps with a name are understood"))?;
     let (field, mask) = masked(body.get("key").unwrap_or(&Value::Null))?;
     let mask = match (field, mask) {
-        (Field::Mark(_), None) => u32::MAX.into(),
-        (Field::Mark(_), Some(mask)) => mask_of_mark(mask)?.into(),
+        (Field::Mark(_) | Field::PacketMark(_), None) => u32::MAX.into(),
+        (Field::Mark(_) | Field::PacketMark(_), Some(mask)) => mask_of_mark(mask)?.into(),
         (_, None) => u128::MAX,
         (_, Some(mask)) => single(mask, field)?,
     };
@@ -195,21 +221,48 @@ fn mangle(body: &Value) -> Read<Statement> {
             let priority = u32::try_from(single(value, Field::Priority)?);
             priority.map(Statement::SetPriority).map_err(|_| wrong(value, "this is no priority"))
         }
-        Field::Mark(_) => {
-            let (and, or) = new_mark(value).ok_or_else(|| wrong(value, "this mark is not understood"))?;
+        Field::Label => {
+            let number = number(value).and_then(|number| u8::try_from(number).ok()).filter(|number| *number < 128);
+            number.map(Statement::SetLabel).ok_or_else(|| wrong(value, "a label has 128 bits"))
+        }
+        of @ (Field::Mark(_) | Field::PacketMark(_)) => {
+            let (and, or) = new_mark(value, of).ok_or_else(|| wrong(value, "this mark is not understood"))?;
             // As in text: the bits that are set win.
-            Ok(Statement::SetMark { and: and & !or, or })
+            let and = and & !or;
+            Ok(if let Field::Mark(_) = of {
+                Statement::SetMark { and, or }
+            } else {
+                Statement::SetPacketMark { and, or }
+            })
         }
         _ => Err(wrong(key, "this is not understood as something to set")),
     }
 }
 
-/// `N`, `ct mark`, `ct mark & A`, `ct mark | O`, `ct mark & A | O`: the bits that are kept and those that are set.
-fn new_mark(value: &Value) -> Option<(u32, u32)> {
+/// `{"family": "ip", "addr": A}`, where A may be `ip saddr`.
+fn snat(body: &Value) -> Read<Statement> {
+    let body = object(body, &["family", "addr"])?;
+    let (v6, own) = match text(body, "family")? {
+        "ip" => (false, Field::SourceV4),
+        "ip6" => (true, Field::SourceV6),
+        other => return Err(Wrong::new(other, "expected ip or ip6")),
+    };
+    match body.get("addr").unwrap_or(&Value::Null) {
+        address @ Value::String(_) => Ok(Statement::Snat { v6, to: Some(single(address, own)?) }),
+        source => match field(source)? {
+            found if found == own => Ok(Statement::Snat { v6, to: None }),
+            _ => Err(wrong(source, "only the packet's own source is understood here")),
+        },
+    }
+}
+
+/// `N`, `ct mark`, `ct mark & A`, `ct mark | O`, `ct mark & A | O`, or the same of `meta mark`: the bits that are kept and
+/// those that are set.
+fn new_mark(value: &Value, of: Field) -> Option<(u32, u32)> {
     if let Some(number) = number(value) {
         return Some((0, number));
     }
-    let is_mark = |value: &Value| matches!(field(value), Ok(Field::Mark(_)));
+    let is_mark = |value: &Value| field(value).is_ok_and(|field| field == of);
     let pair = |key: &str, value: &'_ Value| -> Option<(Value, u32)> {
         let (found, Value::Array(parts)) = only(value).ok()? else { return None };
         match parts.as_slice() {

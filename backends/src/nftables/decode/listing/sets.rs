@@ -67,7 +67,7 @@ pub(super) fn range(value: &Value, field: Field) -> Read<(u128, u128)> {
             let length = body.get("len").and_then(Value::as_u64).ok_or_else(|| wrong(value, "expected a length"))?;
             let address = body.get("addr").unwrap_or(&Value::Null);
             match field {
-                Field::Mark(_) => number_prefix(single(address, field)?, length),
+                Field::Mark(_) | Field::PacketMark(_) => number_prefix(single(address, field)?, length),
                 _ => values::range_of(&format!("{}/{length}", text(body, "addr")?), field).ok(),
             }
             .ok_or_else(|| wrong(value, "this is no prefix of the field"))

@@ -13,11 +13,13 @@ mod skeleton;
 
 use super::plan::Plan;
 use super::ports::NamedSets;
+use super::routes::Routes;
 use super::words::{push, push_v4, push_v6};
 use crate::nftables::decode::TABLE;
 use crate::nftables::model::Hook;
 use crate::nftables::options::Options;
 use egress_ir::Program;
+use egress_snapshot::gateway;
 use std::collections::HashMap;
 
 /// A priority that no packet bears by chance: the mark of one that was overtaken. Nothing else runs between the two
@@ -28,7 +30,7 @@ const OVERTAKEN: &str = "e9e5:5c01";
 const MAPS: usize = 8;
 
 /// Writes the file.
-pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[Hook]) -> String {
+pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[Hook], routes: &Routes) -> String {
     let port_rules = plan.port_chains.values().iter().map(|_| Vec::new()).collect();
     let port_sets = NamedSets::new(plan.rules.iter().map(|(ports, _)| ports));
     let mut writer = Writer {
@@ -36,6 +38,7 @@ pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[H
         plan,
         options,
         hooks,
+        routes,
         maps: Vec::new(),
         maps_of_buckets: Vec::new(),
         map_names: HashMap::new(),
@@ -95,6 +98,7 @@ struct Writer<'p> {
     plan: &'p Plan,
     options: &'p Options,
     hooks: &'p [Hook],
+    routes: &'p Routes,
     /// The maps with what they are typed for.
     maps: Vec<(&'static str, &'static str)>,
     /// How many maps of buckets each family has.
@@ -128,6 +132,13 @@ impl Writer<'_> {
         let mut text = String::with_capacity(self.body.len() + self.maps.len() * 120 + 2048);
         let hooks: Vec<&str> = self.hooks.iter().map(|hook| hook_name(*hook)).collect();
         let digest = self.options.source_digest.as_deref().unwrap_or("not given");
+        let ends = format!("Touches table inet {TABLE} only; `nft delete table inet {TABLE}` ends it.");
+        let ends = if self.routes.table.is_empty() {
+            format!("# packet falls between. {ends}\n")
+        } else {
+            let and = format!("# packet falls between. Touches table inet {TABLE} and table inet {}", gateway::TABLE);
+            format!("{and} only;\n# `nft delete table inet NAME` ends them.\n")
+        };
         push(
             &mut text,
             format_args!(
@@ -135,10 +146,10 @@ impl Writer<'_> {
                  # Egress policy, made by egressc. Do not edit: change the policy and compile again.\n\
                  # source {digest}\n# generation {}\n# hooks {}\n\
                  # Load with `nft -f FILE`, the first time and over any earlier generation: one transaction that no\n\
-                 # packet falls between. Touches table inet {TABLE} only; `nft delete table inet {TABLE}` ends it.\n\n\
-                 add table inet {TABLE}\nflush table inet {TABLE}\n",
+                 {ends}{}\nadd table inet {TABLE}\nflush table inet {TABLE}\n",
                 self.options.generation,
                 hooks.join(", "),
+                self.routes.header,
             ),
         );
         for (map, typed) in &self.maps {
@@ -151,6 +162,9 @@ impl Writer<'_> {
             }
         }
         push(&mut text, format_args!("\ntable inet {TABLE} {{\n{}}}\n", self.body));
+        if !self.routes.table.is_empty() {
+            push(&mut text, format_args!("\n{}", self.routes.table));
+        }
         text
     }
 }
@@ -193,5 +207,6 @@ fn hook_name(hook: Hook) -> &'static str {
     match hook {
         Hook::Prerouting => "prerouting",
         Hook::Output => "output",
+        Hook::Postrouting => "postrouting",
     }
 }

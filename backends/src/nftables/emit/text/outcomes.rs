@@ -109,6 +109,11 @@ impl Writer<'_> {
         for decider in &outcome.decided_by {
             push(&mut action, format_args!("counter name {} ", self.counter(*decider, false)));
         }
+        if let Some(number) = outcome.gateway {
+            // Judged packet by packet: an epoch in the connection's mark would not say which gateway.
+            push(&mut action, format_args!("goto via_{number}"));
+            return action;
+        }
         let allowed = outcome.passes && !outcome.decided_by.is_empty();
         action.push_str(match (outcome.passes, allowed && self.options.epoch.is_some()) {
             (true, true) => "goto allow",

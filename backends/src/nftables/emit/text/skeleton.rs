@@ -47,6 +47,7 @@ impl Writer<'_> {
         }
         self.line(format_args!("\tchain judge {{\n{rules}\t}}"));
         self.allow();
+        self.via();
     }
 
     /// Comes back while this generation is the current one; else has the packet judged once more.
@@ -69,6 +70,31 @@ impl Writer<'_> {
                 "\tchain allow {{\n\t\tct mark set ct mark & {:#010x} | {value:#010x}\n\t\taccept\n\t}}",
                 !mask
             ));
+        }
+    }
+
+    /// Where flows through gateways end.
+    fn via(&mut self) {
+        let routes = self.routes;
+        for (number, mark) in &routes.marks {
+            self.line(format_args!(
+                "\tchain via_{number} {{\n\t\tmeta mark set meta mark & {:#010x} | {mark:#010x}\n\t\taccept\n\t}}",
+                !routes.mask
+            ));
+        }
+    }
+
+    /// Nobody but the policy chooses a gateway: whatever earlier hooks have set goes.
+    fn clear(&mut self, hook: Hook) {
+        let kept = !self.routes.mask;
+        match (hook, self.options.interfaces.as_slice()) {
+            _ if self.routes.mask == 0 => {}
+            (Hook::Prerouting, interfaces @ [_, ..]) => {
+                for interface in interfaces {
+                    self.line(format_args!("\t\tiifname \"{interface}\" meta mark set meta mark & {kept:#010x}"));
+                }
+            }
+            _ => self.line(format_args!("\t\tmeta mark set meta mark & {kept:#010x}")),
         }
     }
 
@@ -121,18 +147,27 @@ impl Writer<'_> {
         }
         let note = quotable(&note, 127);
         for &hook in self.hooks {
-            let name = hook_name(hook);
-            self.line(format_args!("\tchain {name} {{\n\t\ttype filter hook {name} priority -90; policy accept;"));
+            let at = hook_name(hook);
+            // A mark that is set by a chain of type `route` is asked for a route once more. The kernel never changes the
+            // type of a chain, so that one of an earlier generation stays behind, empty.
+            let (kind, name) = match hook {
+                Hook::Output if self.routes.mask != 0 => ("route", "output_routed"),
+                _ => ("filter", at),
+            };
+            self.line(format_args!("\tchain {name} {{\n\t\ttype {kind} hook {at} priority -90; policy accept;"));
+            self.clear(hook);
             self.known_flows();
             self.line(match hook {
                 Hook::Prerouting => format_args!("\t\ticmpv6 type {{ 133, 134, 135, 136 }} jump neighbours"),
-                Hook::Output => format_args!(
+                Hook::Output | Hook::Postrouting => format_args!(
                     "\t\toifname \"lo\" accept\n\
                      \t\ticmpv6 type {{ 133, 134, 135, 136 }} ip6 hoplimit 255 accept"
                 ),
             });
             match (hook, self.options.interfaces.as_slice()) {
-                (Hook::Output, _) | (_, []) => self.line(format_args!("\t\tjump judge comment \"{note}\"")),
+                (Hook::Output | Hook::Postrouting, _) | (_, []) => {
+                    self.line(format_args!("\t\tjump judge comment \"{note}\""))
+                }
                 (Hook::Prerouting, interfaces) => {
                     for interface in interfaces {
                         self.line(format_args!("\t\tiifname \"{interface}\" jump judge comment \"{note}\""));
@@ -140,7 +175,7 @@ impl Writer<'_> {
                 }
             }
             self.line(format_args!(
-                "\t}}\n\tchain {name}_again {{\n\t\ttype filter hook {name} priority -89; policy accept;\n\
+                "\t}}\n\tchain {name}_again {{\n\t\ttype {kind} hook {at} priority -89; policy accept;\n\
                  \t\tmeta priority {OVERTAKEN} goto again\n\t}}"
             ));
         }
