@@ -15,7 +15,9 @@
 mod units;
 
 use egress_backends::ebpf::{Decoded, Options, decode, emit, plane};
-use egress_ir::{Flow, Inventory, Plane, Program, Unclear, Workload, eval, protocol};
+use egress_ir::{
+    Flow, GatewayAddress, GatewayId, Inventory, Outcome, Plane, Program, Unclear, Workload, eval, protocol,
+};
 use egress_snapshot::layout::WORDS;
 use egress_snapshot::meta::{Identity, Verdict};
 use egress_snapshot::{Entry, Kind, Meta, Tables, file};
@@ -28,8 +30,14 @@ use std::collections::BTreeMap;
 fn unit(case: u64) -> (Program, Inventory) {
     let mut rng = Rng::new(seed() ^ 0xebf, case);
     let cluster = if case % 4 == 3 { Presence::Never } else { Presence::Always };
-    let shape = Shape { blocks: 1..=4, rules: 1..=4, cluster, hosts: false, gateways: 0, ..Shape::everything() };
-    let program = random_program(&mut rng, &shape);
+    let shape = Shape { blocks: 1..=4, rules: 1..=4, cluster, hosts: false, ..Shape::everything() };
+    let mut program = random_program(&mut rng, &shape);
+    let ids: Vec<GatewayId> = program.gateways.ids().collect();
+    for (id, last) in ids.into_iter().zip(1..) {
+        let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xfffe, 0, 0, 0, 0, last).into();
+        let gateway = program.gateways.get_mut(id).unwrap();
+        gateway.addresses.push(GatewayAddress { address, managed: false });
+    }
     let inventory = random_inventory(&mut rng, &program);
     (program, inventory)
 }
@@ -59,10 +67,19 @@ fn blocks(
         Answer::Unknown(reason) => panic!("{at}: {reason}"),
     };
     for Block { senders, witness, .. } in &blocks {
-        let passes = plane.replay(senders[0], witness).unwrap().passes();
-        assert_ne!(eval(program, witness).verdict.passes(), passes, "{at}: {witness} does not differ");
+        let done = plane.replay(senders[0], witness).unwrap();
+        assert_ne!(meant(program, witness), done, "{at}: {witness} does not differ");
     }
     Ok(blocks)
+}
+
+/// What the meaning says of a flow.
+fn meant(program: &Program, flow: &Flow) -> Outcome {
+    match eval(program, flow).verdict {
+        egress_ir::Verdict::Allowed(gateway) => Outcome::Passes(gateway),
+        verdict if verdict.passes() => Outcome::Passes(None),
+        _ => Outcome::Dropped,
+    }
 }
 
 #[test]
@@ -105,7 +122,8 @@ struct Fates {
 }
 
 /// The kinds of changes.
-const KINDS: [&str; 8] = ["tree", "cell", "action", "outcome", "port", "combination", "stranger", "source"];
+const KINDS: [&str; 11] =
+    ["tree", "cell", "action", "outcome", "port", "combination", "stranger", "source", "number", "address", "swap"];
 
 #[test]
 fn what_is_changed_in_a_snapshot_is_refuted() {
@@ -149,9 +167,19 @@ fn check_same(rng: &mut Rng, mutant: &Decoded, program: &Program, inventory: &In
             Workload::Pod(pod) => mutant.meta.row_of(&identity(pod)).unwrap(),
             Workload::Address(address) => mutant.tables.source(*address),
         };
-        let (_, passes) = mutant.decide(row, flow.destination.address, flow.port);
-        let expected = eval(program, &flow).verdict.passes();
-        assert!(passes == expected || is_discovery(&flow), "{at}: proved, but {flow} differs");
+        let (outcome, passes) = mutant.decide(row, flow.destination.address, flow.port);
+        let done = match (passes, mutant.gateway(outcome)) {
+            (false, _) => Outcome::Dropped,
+            (true, 0) => Outcome::Passes(None),
+            (true, number) => {
+                let gateway = &mutant.meta.gateways[number as usize - 1];
+                let source = gateway.address(flow.destination.address.is_ipv6()).unwrap().address;
+                let has = |of: &egress_ir::Gateway| of.addresses.iter().any(|one| one.address == source);
+                let owner = program.gateways.iter().find(|(_, of)| has(of));
+                owner.map_or(Outcome::Misrouted, |(id, _)| Outcome::Passes(Some(id)))
+            }
+        };
+        assert!(done == meant(program, &flow) || is_discovery(&flow), "{at}: proved, but {flow} differs");
     }
 }
 
@@ -195,10 +223,30 @@ fn changed(whole: &Decoded, kind: &str, rng: &mut Rng) -> Option<Decoded> {
         "outcome" => {
             let outcome = rng.below(meta.outcomes.len());
             let told = &mut meta.outcomes[outcome];
-            let passes = told.verdict == Verdict::Denied;
+            let passes = matches!(told.verdict, Verdict::Denied | Verdict::Conflict);
             told.verdict = if passes { Verdict::Allowed } else { Verdict::Denied };
             let at = line(layout.outcomes_line) + outcome * 4;
             bytes[at] = bytes[at] & !0b11 | u8::from(passes);
+            bytes[at + 1..at + 4].fill(0);
+        }
+        "number" => {
+            let passing: Vec<usize> = (0..meta.outcomes.len())
+                .filter(|place| matches!(meta.outcomes[*place].verdict, Verdict::Via(_) | Verdict::Allowed))
+                .collect();
+            let outcome = *rng.choose(&passing)?;
+            let other = below(rng, meta.gateways.len() as u32 + 1);
+            meta.outcomes[outcome].verdict = if other == 0 { Verdict::Allowed } else { Verdict::Via(other) };
+            bytes[line(layout.outcomes_line) + outcome * 4 + 1] = other as u8;
+        }
+        "address" => {
+            let gateway = rng.below(meta.gateways.len().max(1));
+            let addresses = &mut meta.gateways.get_mut(gateway)?.addresses;
+            let place = rng.below(addresses.len());
+            addresses[place].address = "203.0.113.99".parse().unwrap();
+        }
+        "swap" => {
+            let [one, other, ..] = meta.gateways.as_mut_slice() else { return None };
+            std::mem::swap(&mut one.addresses, &mut other.addresses);
         }
         "port" => {
             let at = line(layout.port_pages_line) + rng.below(layout.port_page_count as usize * 256) * 2;

@@ -82,13 +82,16 @@ INLINE void record_attempt(const struct flow *flow, const struct verdict *verdic
 NOINLINE int judge_attempt(const struct flow *flow, u32 slot, u32 local, u32 ifindex)
 {
 	const u8 *base = all_tables();
-	u32 row, class, outcome;
+	u32 row, class, outcome, word;
 
 	if (!base || !row_of_attempt(slot, flow, &row) || row >= layout.row_count)
 		return 1;
 	class = destination_class(base, flow->destination_high, flow->destination_low, flow->v6);
 	outcome = outcome_of(base, profile_of(base, row, class), port_class(base, flow->protocol, flow->number, 0));
-	if ((outcome_word(base, outcome) & OUTCOME_VERDICT) == OUTCOME_PASS || would_answer(flow, slot, local))
+	word = outcome_word(base, outcome);
+	/* What must leave through a gateway does not pass the cgroup's hook of packets, which comes too late to say so. */
+	if (((word & OUTCOME_VERDICT) == OUTCOME_PASS && !(word >> OUTCOME_GATEWAY_SHIFT)) ||
+	    would_answer(flow, slot, local))
 		return 1;
 	struct verdict verdict = { slot, row, class, outcome, EVENT_CONNECT, ifindex };
 

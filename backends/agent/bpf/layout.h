@@ -41,9 +41,10 @@ struct layout {
 	u32 generation_low;
 	u32 generation_high;
 	u32 reserved;
+	u32 gateway_mask;
 };
 
-_Static_assert(sizeof(struct layout) == 128, "thirty-two words");
+_Static_assert(sizeof(struct layout) == 132, "thirty-three words");
 
 /* One cache line of the tables, in the widths that are read from it. */
 union line {
@@ -76,6 +77,8 @@ enum outcome_bits {
 	OUTCOME_VERDICT = 3,
 	OUTCOME_PASS = 1,
 	OUTCOME_RECORD = 1 << 2,
+	/* From here up: the number of a gateway, or 0. */
+	OUTCOME_GATEWAY_SHIFT = 8,
 };
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * One generation: judges a packet that leaves a workload, by its own frozen tables.
  *
- * In: cb[0] who sends (a slot, or a row given directly), cb[1] where the IP header stands. Out: pass or not, and in
- * cb[2] the outcome's id + 1, for those who ask by a test run. The way of a packet that passes reads tables alone; only
+ * In: cb[0] who sends (a slot, or a row given directly), cb[1] where the IP header stands, cb[3] whether marks still count.
+ * Out: pass or not, the mark of the gateway through which it leaves, and in cb[2] the outcome's id + 1, for those who ask
+ * by a test run. The way of a packet that passes reads tables alone; only
  * one that would be denied is looked up among the connections from outside.
  */
 #include "abi.h"
@@ -120,6 +121,38 @@ NOINLINE int aside(struct __sk_buff *skb, const struct flow *flow, struct verdic
 }
 
 /*
+ * Says in the mark through which gateway a packet leaves, or that it leaves through none, whatever was said before: 1, or 0
+ * where it must leave through one and it is too late to say so. One run of bits times its lowest bit is a shift.
+ */
+INLINE int mark(struct __sk_buff *skb, u32 word)
+{
+	u32 mask = layout.gateway_mask, number = word >> OUTCOME_GATEWAY_SHIFT;
+
+	if (!skb->cb[3])
+		return !number;
+	skb->mark = (skb->mark & ~mask) | number * (mask & -mask);
+	return 1;
+}
+
+/*
+ * A packet whose route and source are chosen already: it passes only as an answer of a connection that was opened from
+ * outside. For datagrams that cannot be known.
+ */
+NOINLINE int late(struct __sk_buff *skb, const struct flow *flow, struct verdict *verdict)
+{
+	if (verdict->slot & DIRECT_ROW)
+		return 0;
+	if (flow->protocol != PROTOCOL_UDP && is_reply(skb, flow, verdict->slot)) {
+		count(layout.outcome_count + COUNT_REPLIES, flow->length);
+		return 1;
+	}
+	verdict->flags = EVENT_LATE;
+	count(layout.outcome_count + COUNT_LATE, flow->length);
+	record(skb, flow, verdict);
+	return 0;
+}
+
+/*
  * The verdict on a sound packet: 1, it passes. Inlined for each kind of packet, with the flow in registers: only a copy
  * of it goes to functions, and only where the packet does not simply pass.
  */
@@ -130,6 +163,8 @@ INLINE int verdict_on(struct __sk_buff *skb, const u8 *base, u32 identity, u32 o
 	if (unlikely(is_neighbour_discovery(flow))) {
 		skb->cb[2] = RESULT_EXEMPT;
 		count_beyond(identity, COUNT_EXEMPT, flow->length);
+		if (layout.gateway_mask)
+			mark(skb, 0);
 		return 1;
 	}
 	row = row_of(identity, flow);
@@ -143,6 +178,13 @@ INLINE int verdict_on(struct __sk_buff *skb, const u8 *base, u32 identity, u32 o
 	skb->cb[2] = outcome + 1;
 	if (!(identity & DIRECT_ROW))
 		count(outcome, flow->length);
+	/* A constant when the program is verified, which then leaves this out where there are no gateways. */
+	if (layout.gateway_mask && unlikely(!mark(skb, word))) {
+		struct verdict verdict = { identity, row, class, outcome, 0, skb->ifindex };
+		struct flow copy = *flow;
+
+		return late(skb, &copy, &verdict);
+	}
 	if (likely((word & (OUTCOME_VERDICT | OUTCOME_RECORD)) == OUTCOME_PASS)) {
 		return 1;
 	} else {

@@ -27,6 +27,8 @@ enum {
 /* cb[0]: a slot, or with this bit a row given directly: no counter, no event, no look at inbound connections. */
 #define DIRECT_ROW 0x80000000u
 
+/* cb[3]: 1 where a packet's mark still decides by which way it leaves: at the host's end of a pod's pair. Else 0. */
+
 /* cb[2] after a run: the outcome's id + 1, or one of these. */
 enum {
 	RESULT_MALFORMED = 0,
@@ -38,7 +40,9 @@ enum {
 	COUNT_MALFORMED = 0,
 	COUNT_EXEMPT = 1,
 	COUNT_REPLIES = 2,
-	COUNT_BEYOND = 3,
+	/* Must leave through a gateway, where it is too late to say so. */
+	COUNT_LATE = 3,
+	COUNT_BEYOND = 4,
 };
 
 struct counter {
@@ -80,6 +84,7 @@ enum event_flags {
 	EVENT_PASSED = 4,
 	EVENT_CONNECT = 8,
 	EVENT_MALFORMED = 16,
+	EVENT_LATE = 32,
 };
 
 struct event {

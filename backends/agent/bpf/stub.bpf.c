@@ -13,6 +13,8 @@
 const volatile u32 slot = 0;
 /* Where packets of the interface have their IP header: behind 14 bytes of Ethernet, or at once. */
 const volatile u32 offset = 0;
+/* Whether a packet's mark still decides by which way it leaves. */
+const volatile u32 marks = 0;
 
 struct {
 	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
@@ -52,6 +54,8 @@ SECTION("cgroup_skb/egress") int stub_skb(struct __sk_buff *skb)
 		return 1;
 	skb->cb[0] = slot;
 	skb->cb[1] = 0;
+	/* This hook comes after routing and translation. */
+	skb->cb[3] = 0;
 	if (second_is_active())
 		tail_call(skb, &policies_skb, 1);
 	else
@@ -78,6 +82,7 @@ SECTION("classifier") int stub_tc(struct __sk_buff *skb)
 	}
 	skb->cb[0] = slot;
 	skb->cb[1] = offset;
+	skb->cb[3] = marks;
 	if (second_is_active())
 		tail_call(skb, &policies_tc, 1);
 	else

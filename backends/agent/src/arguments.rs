@@ -27,6 +27,8 @@ pub(crate) enum Verb {
     Rollback(crate::rollback::Rollback),
     /// Detach everything and remove it from the kernel, or only some attach points
     Unload(crate::unload::Unload),
+    /// Let flows leave through gateways: their source addresses, routes to those who hold them, and holding
+    Gateway(crate::gateway::Gateway),
     /// Print what is denied or recorded, as it happens
     Watch(crate::watch::Watch),
     /// Ask the kernel program what would become of a flow

@@ -8,6 +8,7 @@ mod completions;
 mod disk;
 mod dump;
 mod failure;
+mod gateway;
 mod generations;
 mod load;
 mod man;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         arguments::Verb::Dump(options) => dump::run(&options),
         arguments::Verb::Rollback(options) => rollback::run(&options),
         arguments::Verb::Unload(options) => unload::run(&options),
+        arguments::Verb::Gateway(options) => gateway::run(&options),
         arguments::Verb::Watch(options) => watch::run(&options),
         arguments::Verb::Trace(options) => trace::run(&options),
         arguments::Verb::Completions(options) => completions::run(&options),

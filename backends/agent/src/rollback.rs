@@ -2,6 +2,7 @@
 
 use crate::arguments::Folders;
 use crate::failure::{Failure, Outcome};
+use crate::gateway::Turn;
 use crate::generations;
 use crate::state::State;
 use crate::terminal;
@@ -28,7 +29,13 @@ pub(crate) fn run(options: &Rollback) -> Result<Outcome, Failure> {
     for point in state.attachments()?.points {
         before.generation.set_endpoint(point.slot, point.who.endpoint(&snapshot.meta))?;
     }
-    kernel.switch(place)?;
+    let running = generations::at(&kernel, &state, place.other())?;
+    let turn = Turn::new(running.as_ref().and_then(|loaded| loaded.snapshot.as_ref()), snapshot);
+    turn.begin()?;
+    if let Err(error) = kernel.switch(place) {
+        return Err(Failure::from(error).and(turn.undo()));
+    }
+    turn.finish(&kernel)?;
     let (generation, digest) = (snapshot.meta.generation, hex(&snapshot.digest));
     terminal::print(format!("generation {generation} (sha256:{digest}) is enforced again\n").as_bytes())?;
     Ok(Outcome::Done)

@@ -2,6 +2,7 @@
 
 use crate::arguments::{At, Folders};
 use crate::failure::{Failure, Outcome};
+use crate::gateway::table;
 use crate::points::{self, Name};
 use crate::state::State;
 use crate::terminal;
@@ -34,7 +35,15 @@ fn everything(kernel: Kernel, state: &State) -> Result<Outcome, Failure> {
     for point in state.attachments().map(|attachments| attachments.points).unwrap_or_default() {
         kernel.detach(&point.point.point(), point.slot)?;
     }
+    // While packets are still marked, nothing else would see to their addresses; afterwards nothing is marked.
+    let had_gateways = Place::BOTH.into_iter().any(|place| {
+        let held = kernel.generation(place).ok().flatten();
+        held.is_some_and(|generation| generation.layout().gateway_mask != 0)
+    });
     kernel.unload()?;
+    if had_gateways {
+        table::remove()?;
+    }
     state.clear()?;
     terminal::print(b"everything is detached and removed; nothing is enforced any more\n")?;
     Ok(Outcome::Done)

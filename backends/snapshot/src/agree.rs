@@ -41,6 +41,26 @@ pub enum Disagreement {
         /// What meta says.
         meaning: u32,
     },
+    /// There are gateways without a mask for their numbers, or a mask without gateways.
+    #[error("the tables have the mask {mask:#x} for the numbers of {gateways} gateways")]
+    Mask {
+        /// The mask of the tables.
+        mask: u32,
+        /// How many gateways meta has.
+        gateways: usize,
+    },
+    /// A gateway's number is not its place in the order of names, or the mask cannot hold it.
+    #[error(
+        "gateway `{name}` has the number {number}, which is not its place, or which the mask {mask:#x} cannot hold"
+    )]
+    Gateway {
+        /// Its name.
+        name: String,
+        /// Its number.
+        number: u32,
+        /// The mask of the tables.
+        mask: u32,
+    },
     /// A place in a list of meta that does not exist.
     #[error("{what} {place} names {named} {found}, but there are only {count}")]
     Place {
@@ -89,6 +109,7 @@ pub(crate) fn agree(meta: &Meta, tables: &Tables, generation: u64) -> Result<(),
         let (meta, tables) = (meta.generation, tables.generation());
         return Err(Disagreement::Generation { header: generation, meta, tables });
     }
+    gateways(meta, tables)?;
     outcomes(meta, tables)?;
     combinations(meta, tables)?;
     pods(meta, tables)?;
@@ -104,12 +125,17 @@ pub(crate) fn agree(meta: &Meta, tables: &Tables, generation: u64) -> Result<(),
 /// The word that an outcome must have.
 fn meaning(of: &crate::meta::Outcome, unknown: Unknown) -> u32 {
     let passes = match of.verdict {
-        Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed => true,
-        Verdict::Denied => false,
+        Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed | Verdict::Via(_) => true,
+        Verdict::Denied | Verdict::Conflict => false,
         Verdict::Unknown => unknown == Unknown::Pass,
     };
     let record = of.log || of.audit.is_some();
-    (if passes { outcome::PASS } else { outcome::DENY }) | if record { outcome::RECORD } else { 0 }
+    let verdict = if passes { outcome::PASS } else { outcome::DENY };
+    let gateway = match of.verdict {
+        Verdict::Via(number) => number << outcome::GATEWAY_SHIFT,
+        _ => 0,
+    };
+    verdict | gateway | if record { outcome::RECORD } else { 0 }
 }
 
 fn outcomes(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
@@ -122,9 +148,30 @@ fn outcomes(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
         if word != meaning {
             return Err(Disagreement::Word { outcome: place, word, meaning });
         }
+        for verdict in [Some(of.verdict), of.audit].into_iter().flatten() {
+            if let Verdict::Via(number) = verdict {
+                exists("outcome", place, ("gateway", number.wrapping_sub(1)), meta.gateways.len())?;
+            }
+        }
         sorted("the rules of an outcome", &of.rules)?;
         for rule in &of.rules {
             exists("outcome", place, ("rule", *rule), meta.rules.len())?;
+        }
+    }
+    Ok(())
+}
+
+/// Gateways are numbered in their order, which is that of their names, and the mask holds every number.
+fn gateways(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
+    let names: Vec<&str> = meta.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
+    sorted("the names of gateways", &names)?;
+    let mask = tables.layout().gateway_mask;
+    if (mask == 0) != meta.gateways.is_empty() {
+        return Err(Disagreement::Mask { mask, gateways: names.len() });
+    }
+    for (gateway, number) in meta.gateways.iter().zip(1..) {
+        if gateway.number != number || gateway.mark(mask).is_none() {
+            return Err(Disagreement::Gateway { name: gateway.name.clone(), number: gateway.number, mask });
         }
     }
     Ok(())

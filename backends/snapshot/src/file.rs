@@ -11,6 +11,7 @@
 //! that is larger than the file.
 
 use crate::agree::{Disagreement, agree};
+use crate::layout::DIGEST_AT;
 use crate::meta::Meta;
 use crate::sign::{self, SigningKey};
 use crate::tables::{TableError, Tables};
@@ -146,7 +147,7 @@ pub fn write(meta: &Meta, tables: &[u8], key: Option<&SigningKey>) -> Result<Vec
     bytes.extend(u32::from(key.is_some()).to_le_bytes());
     bytes.resize(PAGE, 0);
     bytes.extend(tables);
-    if let Some(digest) = bytes.get_mut(PAGE + 128..PAGE + 160) {
+    if let Some(digest) = bytes.get_mut(PAGE + DIGEST_AT..PAGE + DIGEST_AT + 32) {
         digest.copy_from_slice(&sha256(&json));
     }
     bytes.resize(meta_at, 0);

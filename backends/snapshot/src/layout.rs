@@ -28,14 +28,14 @@ pub const LINE: usize = 64;
 pub const LAYOUT_LINES: u32 = 3;
 
 /// The first word of every table part: `EGT` and the version of the layout.
-pub const MAGIC: u32 = u32::from_le_bytes(*b"EGT\x01");
+pub const MAGIC: u32 = u32::from_le_bytes(*b"EGT\x02");
 
 /// The most lines that tables may have: 256 MiB.
 pub const MOST_LINES: u32 = 1 << 22;
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Where everything stands: 32 words at the very beginning, and the digest of the meta part behind them.
+        /// Where everything stands: 33 words at the very beginning, and the digest of the meta part behind them.
         ///
         /// `…_line` fields and matrices count lines from the beginning of the tables.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,8 +78,8 @@ macro_rules! words {
     };
 }
 
-/// Where the digest of the meta part stands: behind the 32 words.
-const DIGEST_AT: usize = 128;
+/// Where the digest of the meta part stands: behind the words.
+pub const DIGEST_AT: usize = WORDS.len() * 4;
 
 words! {
     /// [`MAGIC`].
@@ -146,6 +146,9 @@ words! {
     generation_high,
     /// 0, for later.
     reserved,
+    /// The bits of a packet's mark that say through which gateway it leaves, one run of them; 0: no outcome names a gateway,
+    /// and marks are left alone.
+    gateway_mask,
 }
 
 /// Words of the part `outcomes`.
@@ -158,8 +161,17 @@ pub mod outcome {
     pub const PASS: u32 = 1;
     /// Somebody wants a record of such flows: `log`, or an audit-mode block that would decide otherwise.
     pub const RECORD: u32 = 1 << 2;
+    /// From this bit up: the number of the gateway through which the flow leaves, or 0. Only where it passes, and never a
+    /// number that the bits of `gateway_mask` cannot hold.
+    pub const GATEWAY_SHIFT: u32 = 8;
     /// No bit outside of these may be set.
-    pub const KNOWN: u32 = VERDICT | RECORD;
+    pub const KNOWN: u32 = VERDICT | RECORD | u32::MAX << GATEWAY_SHIFT;
+
+    /// The number of the gateway in a word; 0: none.
+    #[must_use]
+    pub fn gateway(word: u32) -> u32 {
+        word >> GATEWAY_SHIFT
+    }
 }
 
 /// A node of a tree: kind in the upper three bits, value in the others.
@@ -233,8 +245,9 @@ mod tests {
 
     #[test]
     fn a_layout_reads_back() {
-        assert_eq!(WORDS.len(), 32);
-        let mut layout = Layout { magic: MAGIC, lines: 9, reserved: 7, generation_high: 5, ..Layout::default() };
+        assert_eq!(WORDS.len(), 33);
+        let mut layout =
+            Layout { magic: MAGIC, lines: 9, reserved: 7, gateway_mask: 8, generation_high: 5, ..Layout::default() };
         layout.meta_digest = [0xab; 32];
         assert_eq!(Layout::read(&layout.bytes()), Some(layout));
         assert_eq!(Layout::read(&[0; 191]), None);

@@ -33,7 +33,7 @@ pub struct Meta {
     pub combinations: Vec<Combination>,
     /// Addresses of the inventory's pods, sorted, with their rows: what the tree of sources says of them, for people.
     pub pods: Vec<PodAddress>,
-    /// Gateways, named by their places.
+    /// Gateways that rules name, by their numbers, which are counted from 1 in the order of names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<Gateway>,
     /// Host patterns, named by their places.
@@ -187,6 +187,10 @@ pub enum Verdict {
     Ungoverned,
     /// It passes.
     Allowed,
+    /// It passes, and leaves through the gateway of this number.
+    Via(u32),
+    /// Rules allow it through different gateways, so that it is stopped.
+    Conflict,
     /// It is stopped.
     Denied,
     /// Nobody knows who sends: what [`Meta::unknown`] says.

@@ -183,6 +183,7 @@ pub(crate) fn bare(wide: bool) -> Builder {
     build.layout.port_class_count = 3;
     build.layout.outcome_count = 3;
     build.layout.default_row = 2;
+    build.layout.gateway_mask = gateway::MASK;
     build.layout.generation_low = 5;
     ports(&mut build);
     let decisions = [vec![0, 1, 2, 1], vec![0, 0, 2, 1], vec![0, 0, 0, 0]];
@@ -191,7 +192,8 @@ pub(crate) fn bare(wide: bool) -> Builder {
     let actions = [vec![0, 0, 0], vec![0, 1, 0], vec![1, 1, 2]];
     (build.layout.actions_line, build.layout.actions_stride) = build.matrix(&actions, wide);
     build.layout.actions_paged = wide.into();
-    build.layout.outcomes_line = build.words(&[outcome::DENY, outcome::PASS, outcome::PASS | outcome::RECORD]);
+    build.layout.outcomes_line =
+        build.words(&[outcome::DENY, outcome::PASS, outcome::PASS | outcome::RECORD | 1 << outcome::GATEWAY_SHIFT]);
     build
 }
 
@@ -277,7 +279,7 @@ pub(crate) fn small_meta() -> Meta {
         outcomes: vec![
             outcome(Verdict::Denied, &[], false),
             outcome(Verdict::Allowed, &[0], false),
-            outcome(Verdict::Allowed, &[0, 1], true),
+            outcome(Verdict::Via(1), &[0, 1], true),
         ],
         rules: vec![rule("shop#1", 3, true), rule("shop#2", 4, true)],
         vectors: vec![

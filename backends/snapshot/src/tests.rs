@@ -29,7 +29,7 @@ fn what_is_written_reads_back() {
     assert_eq!(plain.meta, small_meta());
     assert_eq!(plain.tables, signed.tables);
     let mut bytes = small().finish();
-    bytes[128..160].copy_from_slice(&plain.tables.layout().meta_digest);
+    bytes[DIGEST - PAGE..DIGEST - PAGE + 32].copy_from_slice(&plain.tables.layout().meta_digest);
     assert_eq!(plain.tables.bytes(), bytes);
     assert_eq!(snapshot(None), write(&plain.meta, plain.tables.bytes(), None).unwrap());
 }
@@ -85,8 +85,8 @@ fn other_formats_are_named() {
     assert_eq!(with(64, &[1]), ReadError::Digest);
     assert_eq!(with(4095, &[1]), ReadError::Padding(4095));
     assert!(matches!(with(24, &[6]), ReadError::Disagree(Disagreement::Generation { header: 6, meta: 5, tables: 5 })));
-    assert!(matches!(with(PAGE, b"EGT\x02"), ReadError::Tables(_)));
-    let other_digest = with(PAGE + 128, &[0; 32]);
+    assert!(matches!(with(PAGE, b"EGT\x01"), ReadError::Tables(_)));
+    let other_digest = with(DIGEST, &[0; 32]);
     assert_eq!(other_digest, ReadError::Disagree(Disagreement::Digest));
 }
 
@@ -102,6 +102,9 @@ fn signatures_of_others_are_refused() {
     assert_eq!(read(&signed), Err(ReadError::Signature));
 }
 
+/// Where the tables name the digest of the meta part, in a file.
+const DIGEST: usize = PAGE + crate::layout::WORDS.len() * 4;
+
 /// A change of the meta part.
 type Change<'a> = &'a dyn Fn(&mut Meta);
 
@@ -115,14 +118,22 @@ fn meta_and_tables_belong_together() {
             other => panic!("{other:?}"),
         }
     };
-    let cases: [(Change<'_>, &str); 16] = [
+    let cases: [(Change<'_>, &str); 21] = [
         (&|meta| meta.generation = 6, "the generation is 6"),
         (&|meta| meta.outcomes.truncate(2), "meta explains 2 outcomes"),
         (&|meta| meta.outcomes[0].verdict = crate::meta::Verdict::Inside, "outcome 0 has the word 0x0"),
-        (&|meta| meta.outcomes[2].log = false, "outcome 2 has the word 0x5"),
+        (&|meta| meta.outcomes[2].log = false, "outcome 2 has the word 0x105"),
         (&|meta| meta.outcomes[1].audit = Some(crate::meta::Verdict::Denied), "outcome 1 has the word 0x1"),
         (&|meta| meta.outcomes[1].rules = vec![2], "outcome 1 names rule 2, but there are only 2"),
         (&|meta| meta.outcomes[1].rules = vec![1, 0], "the rules of an outcome are not sorted"),
+        (&|meta| meta.outcomes[2].verdict = crate::meta::Verdict::Via(2), "outcome 2 has the word 0x105"),
+        (
+            &|meta| meta.outcomes[2].audit = Some(crate::meta::Verdict::Via(2)),
+            "outcome 2 names gateway 1, but there are only 1",
+        ),
+        (&|meta| meta.gateways[0].number = 2, "gateway `eu-fixed` has the number 2"),
+        (&|meta| meta.gateways.clear(), "the mask 0xff0000 for the numbers of 0 gateways"),
+        (&|meta| meta.gateways.push(meta.gateways[0].clone()), "the names of gateways are not sorted"),
         (&|meta| meta.combinations[0].row = 3, "combination 0 names row 3"),
         (&|meta| meta.combinations[0].sets = vec![2], "combination 0 names set 2"),
         (&|meta| meta.combinations.push(meta.combinations[0].clone()), "combinations are not sorted"),
@@ -175,7 +186,7 @@ fn random_bytes_never_panic() {
         let meta_at = u64::from_le_bytes(bytes[48..56].try_into().unwrap()) as usize;
         if let Some(meta) = bytes.get(meta_at..bytes.len() - 32) {
             let digest: [u8; 32] = Sha256::digest(meta).into();
-            bytes[PAGE + 128..PAGE + 160].copy_from_slice(&digest);
+            bytes[DIGEST..DIGEST + 32].copy_from_slice(&digest);
         }
         passed += u64::from(read(&sealed(bytes)).is_ok());
     }
@@ -197,7 +208,8 @@ fn a_snapshot_is_shown() {
         "    0  all\n",
         "    0  row 1: in the sets 0\n",
         "    0  row 1: 10.0.0.1 shop/till\n",
-        "    2  allowed by shop#1, shop#2; recorded\n",
+        "    0  1 is eu-fixed: 203.0.113.10\n",
+        "    2  allowed through gateway `eu-fixed` by shop#1, shop#2; recorded\n",
         "shop#1 allows, shop.egress:3, owner \"team-shop\", because \"card payments\", ticket \"SEC-1042\"\n",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");

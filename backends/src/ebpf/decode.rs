@@ -49,6 +49,12 @@ impl Decoded {
         self.tables.word(outcome) & outcome::VERDICT == outcome::PASS
     }
 
+    /// The number of the gateway in an outcome's word; 0: its packets leave by their own node.
+    #[must_use]
+    pub fn gateway(&self, outcome: u32) -> u32 {
+        outcome::gateway(self.tables.word(outcome))
+    }
+
     /// What people are told of an outcome.
     #[must_use]
     pub fn outcome(&self, outcome: u32) -> Option<&meta::Outcome> {

@@ -1,5 +1,7 @@
 //! What the user can choose about the snapshot, and how large it may become.
 
+use crate::target::Routing;
+use egress_snapshot::gateway;
 use egress_snapshot::layout;
 use egress_snapshot::meta::Unknown;
 
@@ -14,6 +16,11 @@ pub struct Options {
     pub compiler: String,
     /// What happens to flows of workloads that nobody knows; flows to the inside of the cluster pass in any case.
     pub unknown: Unknown,
+    /// Who chooses the source addresses of flows that leave through a gateway; with [`Routing::Elsewhere`] the snapshot
+    /// filters only, and says nothing of gateways.
+    pub routing: Routing,
+    /// The bits of a packet's mark that say through which gateway it leaves, one run of them.
+    pub gateway_mask: u32,
     /// How large everything may become.
     pub limits: Limits,
 }
@@ -52,6 +59,8 @@ impl Default for Options {
             source_digest: None,
             compiler: concat!("egressc ", env!("CARGO_PKG_VERSION")).to_owned(),
             unknown: Unknown::Deny,
+            routing: Routing::Own,
+            gateway_mask: gateway::MASK,
             limits: Limits::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! Random programs as snapshots, and every flow the same as in their meaning, `egress_ir::eval`.
 
-use crate::common::{assert_same, outcome, shape, snapshot};
+use crate::common::{assert_same, outcome, shape, snapshot, with_addresses};
 use egress_backends::ebpf::Options;
 use egress_ir::{Flow, Inventory, Port, PortSet, Program, eval, protocol};
 use egress_snapshot::{Snapshot, meta};
@@ -21,7 +21,7 @@ fn snapshots_mean_what_their_programs_mean() {
     let mut seen = Seen::new();
     for case in 0..cases {
         let mut rng = Rng::new(seed, case);
-        let program = random_program(&mut rng, &shape(case));
+        let program = with_addresses(random_program(&mut rng, &shape(case)));
         let inventory = random_inventory(&mut rng, &program);
         let known = (!case.is_multiple_of(3)).then_some(&inventory);
         let at = format!("seed {seed} case {case}");
@@ -33,11 +33,41 @@ fn snapshots_mean_what_their_programs_mean() {
     }
     println!("{cases} programs: {seen:?}");
     if cases >= 200 {
-        for kind in ["Inside", "Ungoverned", "Allowed", "Denied", "audit", "log", "fragment: mixed", "fragment: passes"]
-        {
-            assert!(seen.get(kind).is_some_and(|&count| count > 50), "too few flows of kind {kind}: {seen:?}");
+        let verdicts = ["Inside", "Ungoverned", "Allowed", "Via", "Conflict", "Denied"];
+        let others = ["audit", "log", "fragment: mixed", "fragment: passes", "fragment: via"];
+        for kind in verdicts.into_iter().chain(others) {
+            assert!(seen.get(kind).is_some_and(|&count| count > 30), "too few flows of kind {kind}: {seen:?}");
         }
     }
+}
+
+/// Where another target routes, the same flows pass, and none through a gateway.
+#[test]
+fn what_another_target_routes_is_only_filtered() {
+    let mut seen = 0;
+    for case in 0..cases(100) {
+        let mut rng = Rng::new(seed() ^ 0x907e, case);
+        // Without addresses of IPv6 for all gateways: they do not matter.
+        let program = random_program(&mut rng, &shape(case));
+        let options = Options { routing: egress_backends::Routing::Elsewhere, ..Options::default() };
+        let snapshot = snapshot(&program, None, &options);
+        assert!(snapshot.meta.gateways.is_empty() && snapshot.tables.layout().gateway_mask == 0);
+        for _ in 0..20 {
+            let flow = biased_flow(&mut rng, &program, Sources::Anyone);
+            if !exists(&flow, &program, None) {
+                continue;
+            }
+            let expected = match eval(&program, &flow).verdict {
+                egress_ir::Verdict::Allowed(gateway) => {
+                    seen += u64::from(gateway.is_some());
+                    meta::Verdict::Allowed
+                }
+                other => crate::common::verdict(&program, &snapshot, &other),
+            };
+            assert_eq!(outcome(&snapshot, &flow, false).verdict, expected, "case {case}: {flow}");
+        }
+    }
+    assert!(cases(100) < 100 || seen > 50, "only {seen} flows through gateways");
 }
 
 /// There are enough vectors, and they reach every row and every class of destinations.
@@ -79,13 +109,14 @@ fn check_flows(
         let is_tried =
             snapshot.meta.vectors.iter().any(|vector| snapshot.meta.outcomes[vector.outcome as usize] == *found);
         assert!(is_tried, "{at}: no vector has the outcome of {flow}: {found:?}");
-        *seen.entry(format!("{:?}", found.verdict)).or_default() += 1;
+        let verdict = format!("{:?}", found.verdict);
+        *seen.entry(verdict.split('(').next().unwrap().to_owned()).or_default() += 1;
         *seen.entry("audit".to_owned()).or_default() += u64::from(found.audit.is_some());
         *seen.entry("log".to_owned()).or_default() += u64::from(found.log);
     }
 }
 
-/// A fragment passes exactly if every number of its protocol passes; ports are tried where some set changes, and at
+/// A fragment passes exactly if every number of its protocol passes, and all through one gateway or none; ports are tried where some set changes, and at
 /// random.
 fn check_fragments(
     rng: &mut Rng,
@@ -102,26 +133,38 @@ fn check_fragments(
         }
         let of = flow.port.protocol();
         let found = outcome(snapshot, &flow, true);
-        let mut decisions = BTreeSet::new();
+        let (mut decisions, mut gateways) = (BTreeSet::new(), BTreeSet::new());
         let mut passes = true;
         for number in numbers(rng, program, of) {
             flow.port = Port::new(of, number);
             let decision = eval(program, &flow);
             passes &= decision.verdict.passes();
+            gateways.insert(gateway(&decision.verdict));
             decisions.insert(format!("{decision:?}"));
             if decisions.len() == 1 && !found.fragment {
                 assert_same(program, found, snapshot, &decision, &format!("{at}: fragment, {flow}"));
             }
         }
-        let found_passes = !matches!(found.verdict, meta::Verdict::Denied | meta::Verdict::Unknown);
+        passes &= gateways.len() == 1;
+        let found_passes =
+            !matches!(found.verdict, meta::Verdict::Denied | meta::Verdict::Conflict | meta::Verdict::Unknown);
         assert_eq!(found_passes, passes, "{at}: fragment of protocol {of}, {flow}: {decisions:?}");
         assert_eq!(found.fragment, decisions.len() > 1, "{at}: fragment of protocol {of}, {flow}: {decisions:?}");
         let kind = match (found.fragment, passes) {
+            (_, true) if matches!(found.verdict, meta::Verdict::Via(_)) => "fragment: via",
             (true, _) => "fragment: mixed",
             (false, true) => "fragment: passes",
             (false, false) => "fragment: denied",
         };
         *seen.entry(kind.to_owned()).or_default() += 1;
+    }
+}
+
+/// The gateway that a verdict names.
+fn gateway(verdict: &egress_ir::Verdict) -> Option<egress_ir::GatewayId> {
+    match verdict {
+        egress_ir::Verdict::Allowed(gateway) => *gateway,
+        _ => None,
     }
 }
 

@@ -172,7 +172,7 @@ pub(super) fn attach(pins: &Pins, point: &Point, slot: u32, kind: TcKind) -> Res
 fn attach_cgroup(pins: &Pins, path: &Path, slot: u32, direction: Direction) -> Result<(), KernelError> {
     sys::check_cgroup(path)?;
     let name = direction.program("skb");
-    let mut object = object(pins, direction, slot, 0)?;
+    let mut object = object(pins, direction, slot, (0, false))?;
     let stub: &mut CgroupSkb = program(&mut object, &name)?;
     verified(|| stub.load()).map_err(|source| KernelError::program(&name, source))?;
     let fd = stub.fd().map_err(|source| KernelError::program(&name, source))?;
@@ -188,7 +188,7 @@ fn attach_cgroup(pins: &Pins, path: &Path, slot: u32, direction: Direction) -> R
 
 fn attach_tcx(pins: &Pins, interface: &str, side: Side, slot: u32, direction: Direction) -> Result<(), KernelError> {
     let name = direction.program("tc");
-    let mut object = object(pins, direction, slot, header_length(interface)?)?;
+    let mut object = object(pins, direction, slot, (header_length(interface)?, side == Side::Pod))?;
     let stub: &mut SchedClassifier = program(&mut object, &name)?;
     verified(|| stub.load()).map_err(|source| KernelError::program(&name, source))?;
     let fd = stub.fd().map_err(|source| KernelError::program(&name, source))?;
@@ -207,7 +207,7 @@ const PRIORITY: u16 = 1;
 
 fn attach_clsact(pins: &Pins, interface: &str, side: Side, slot: u32, direction: Direction) -> Result<(), KernelError> {
     let name = direction.program("tc");
-    let mut object = object(pins, direction, slot, header_length(interface)?)?;
+    let mut object = object(pins, direction, slot, (header_length(interface)?, side == Side::Pod))?;
     let stub: &mut SchedClassifier = program(&mut object, &name)?;
     verified(|| stub.load()).map_err(|source| KernelError::program(&name, source))?;
     let path = clsact_path(pins, slot, direction);
@@ -281,13 +281,13 @@ pub(super) fn rehearse(
     slot: u32,
     on: On<'_>,
 ) -> Result<bool, KernelError> {
-    let asked = Asked { control: [0; 2], interface: on.interface, ethertype: on.ethertype, packet: on.packet };
+    let asked = Asked { control: [0; 4], mark: 0, interface: on.interface, ethertype: on.ethertype, packet: on.packet };
     let (at, offset) = match hook {
         Hook::Cgroup => ("skb", 0),
         Hook::Tc => ("tc", ETHERNET as u32),
     };
     let name = direction.program(at);
-    let mut object = object(pins, direction, slot, offset)?;
+    let mut object = object(pins, direction, slot, (offset, hook == Hook::Tc))?;
     let answer = match hook {
         Hook::Cgroup => {
             let loaded: &mut CgroupSkb = program(&mut object, &name)?;
@@ -300,7 +300,7 @@ pub(super) fn rehearse(
             asked.of_tc(loaded)
         }
     };
-    answer.map(|(passes, _)| passes)
+    answer.map(|done| done.passes)
 }
 
 pub(super) fn attached(pins: &Pins) -> Result<Vec<Attached>, KernelError> {
@@ -383,9 +383,17 @@ fn clsact_path(pins: &Pins, slot: u32, direction: Direction) -> PathBuf {
     pins.links().join(format!("{slot}-{}-clsact", direction.word()))
 }
 
-pub(super) fn object(pins: &Pins, direction: Direction, slot: u32, offset: u32) -> Result<Ebpf, KernelError> {
-    let mut loader = loader(pins);
+/// The object of a direction. `marks`: whether a packet's mark still decides by which way it leaves, which is so only where
+/// it comes in from a pod; only the stub asks for that.
+pub(super) fn object(
+    pins: &Pins,
+    direction: Direction,
+    slot: u32,
+    (offset, marks): (u32, bool),
+) -> Result<Ebpf, KernelError> {
+    let (mut loader, marks) = (loader(pins), u32::from(marks));
     loader.override_global("slot", &slot, true).override_global("offset", &offset, true);
+    loader.override_global("marks", &marks, direction == Direction::Out);
     loader.load(direction.object()).map_err(|source| KernelError::object(direction.word(), source))
 }
 

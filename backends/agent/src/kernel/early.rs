@@ -117,7 +117,7 @@ pub(super) fn attach(pins: &Pins, path: &Path, slot: u32) -> Result<(), KernelEr
 fn attach_one(pins: &Pins, path: &Path, slot: u32, early: Early) -> Result<(), KernelError> {
     let direction = Direction::Early(early);
     let name = direction.program("");
-    let mut object = object(pins, direction, slot, 0)?;
+    let mut object = object(pins, direction, slot, (0, false))?;
     let stub: &mut CgroupSockAddr = program(&mut object, &name)?;
     verified(|| stub.load()).map_err(|source| KernelError::program(&name, source))?;
     let fd = stub.fd().map_err(|source| KernelError::program(&name, source))?;

@@ -38,6 +38,8 @@ pub struct Event {
     pub fragment: bool,
     /// Whether it passed; else it was denied.
     pub passed: bool,
+    /// Whether it was denied because it must leave through a gateway, and it was too late to say so.
+    pub late: bool,
     /// The source; nothing for what is malformed.
     pub source: Option<IpAddr>,
     /// The destination; nothing for what is malformed.
@@ -52,6 +54,7 @@ const V6: u8 = 1;
 const FRAGMENT: u8 = 2;
 const PASSED: u8 = 4;
 const MALFORMED: u8 = 16;
+const LATE: u8 = 32;
 
 /// The reading end of the ring. Its descriptor becomes readable when there is a record.
 pub struct Events {
@@ -133,6 +136,7 @@ impl Event {
             protocol,
             fragment: flags & FRAGMENT != 0,
             passed: flags & PASSED != 0,
+            late: flags & LATE != 0,
             source: sound.then(|| address(source, flags)),
             destination: sound.then(|| address(destination, flags)),
             pid: (pid != 0).then_some(pid),

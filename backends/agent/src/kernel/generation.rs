@@ -3,7 +3,7 @@
 //! In: a folder of pins. Out: answers to packets by a test run of the very program that enforces, counters, the tables
 //! as the kernel has them. Never: switching.
 
-use super::asked::{Asked, ETHERNET};
+use super::asked::{Asked, Done, ETHERNET};
 use super::shared::{COUNT_BEYOND, DIRECT_ROW, RESULT_EXEMPT};
 use super::{Early, Endpoint, KernelError, MOST_SLOTS, early, pins, sys};
 use aya::maps::{Array, MapData, PerCpuArray};
@@ -45,7 +45,12 @@ pub struct Answer {
     pub passes: bool,
     /// Why.
     pub found: Found,
+    /// The packet's mark afterwards, where it was [`MARK_BEFORE`] before.
+    pub mark: u32,
 }
+
+/// The mark of packets that are asked about, so that what is set, cleared and kept can be told apart.
+pub const MARK_BEFORE: u32 = 0xa5a5_a5a5;
 
 /// Why a packet passes or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +83,9 @@ pub struct Counters {
     pub exempt: Counter,
     /// Packets that the tables deny and that passed as answers to connections from outside.
     pub replies: Counter,
+    /// Packets that must leave through a gateway and were seen only where it is too late to say so: at a cgroup, or on their
+    /// way out of an interface. They were stopped, and are counted by their outcome too.
+    pub late: Counter,
 }
 
 impl Generation {
@@ -133,12 +141,14 @@ impl Generation {
 
     fn run_as(&self, hook: Hook, identity: u32, ethertype: u16, packet: &[u8]) -> Result<Answer, KernelError> {
         let offset = if hook == Hook::Tc { ETHERNET as u32 } else { 0 };
-        let asked = Asked { control: [identity, offset], interface: 0, ethertype, packet };
-        let (passes, word) = match hook {
+        let marks = u32::from(hook == Hook::Tc);
+        let control = [identity, offset, 0, marks];
+        let asked = Asked { control, mark: MARK_BEFORE, interface: 0, ethertype, packet };
+        let Done { passes, word, mark } = match hook {
             Hook::Cgroup => asked.of_cgroup(&self.skb),
             Hook::Tc => asked.of_tc(&self.tc),
         }?;
-        Ok(Answer { passes, found: found(word) })
+        Ok(Answer { passes, found: found(word), mark })
     }
 
     /// What it has counted.
@@ -158,7 +168,7 @@ impl Generation {
         }
         let beyond = all.split_off(self.layout.outcome_count as usize);
         let at = |place: usize| beyond.get(place).copied().unwrap_or_default();
-        Ok(Counters { outcomes: all, malformed: at(0), exempt: at(1), replies: at(2) })
+        Ok(Counters { outcomes: all, malformed: at(0), exempt: at(1), replies: at(2), late: at(3) })
     }
 
     /// The tables as the kernel has them, layout included.

@@ -44,7 +44,7 @@ pub use attach::{Attached, Direction, On, Point, Side, Target, TcKind};
 pub use early::Early;
 pub use error::KernelError;
 pub use events::{Event, Events};
-pub use generation::{Answer, Counter, Counters, Found, Generation, Hook};
+pub use generation::{Answer, Counter, Counters, Found, Generation, Hook, MARK_BEFORE};
 pub use load::New;
 pub use shared::{Endpoint, MOST_SLOTS, RECORDS, Record};
 
@@ -172,6 +172,11 @@ impl Kernel {
         }
         let mut active: Array<_, u32> = pins::typed(&self.pins.shared("active"))?;
         active.set(0, place.index(), 0).map_err(|source| KernelError::map("active", source))
+    }
+
+    /// Waits until every packet that was being judged has gone on its way.
+    pub fn settle(&self) {
+        sys::wait_for_programs();
     }
 
     /// How many records found the ring full since it was made.

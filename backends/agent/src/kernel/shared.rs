@@ -10,8 +10,8 @@ pub(super) const DIRECT_ROW: u32 = 1 << 31;
 /// `cb[2]` of a packet that no rule judges.
 pub(super) const RESULT_EXEMPT: u32 = u32::MAX;
 
-/// Counters behind those of the outcomes: malformed, exempt, replies.
-pub(super) const COUNT_BEYOND: u32 = 3;
+/// Counters behind those of the outcomes: malformed, exempt, replies, too late for a gateway.
+pub(super) const COUNT_BEYOND: u32 = 4;
 
 /// Who is at an attach point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,34 +6,39 @@
 
 use super::plan::Plan;
 use crate::failure::Failure;
+use crate::gateway::Turn;
 use crate::generations::{self, Loaded};
 use crate::state::{Recorded, State};
 use crate::terminal;
 use egress_agent::kernel::{Attached, Direction, Early, Generation, Kernel, Place, Point, Target, TcKind};
+use egress_snapshot::Snapshot;
 
 /// Enforces a prepared generation.
 pub(super) fn enforce(
     (kernel, state): (&Kernel, &State),
     plan: &Plan,
-    bytes: &[u8],
+    (snapshot, bytes): (&Snapshot, &[u8]),
     prepared: Generation,
 ) -> Result<(), Failure> {
     let place = kernel.active()?.other();
     let running = generations::at(kernel, state, place.other())?;
     let attaching = Attaching { kernel, plan };
+    let turn = Turn::new(running.as_ref().and_then(|loaded| loaded.snapshot.as_ref()), snapshot);
     let ready = stage((kernel, state), plan, (place, bytes), running.as_ref()).and_then(|()| match running {
         Some(_) => attaching.attach(),
         None => Ok(()),
     });
+    let ready = ready.and_then(|()| turn.begin());
     if let Err(failure) = ready {
         let undone = attaching.undo().and(kernel.abandon(prepared).map_err(Failure::from));
         return Err(failure.and(undone.and(restore(state, plan, place))));
     }
     if let Err(error) = kernel.commit(prepared) {
-        return Err(Failure::from(error).and(attaching.undo()).and(restore(state, plan, place)));
+        return Err(Failure::from(error).and(turn.undo()).and(attaching.undo()).and(restore(state, plan, place)));
     }
     state.promote(place)?;
     kernel.switch(place)?;
+    turn.finish(kernel)?;
     if running.is_some() {
         return Ok(());
     }

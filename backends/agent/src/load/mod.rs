@@ -69,7 +69,8 @@ pub(crate) fn run(options: &Load) -> Result<Outcome, Failure> {
     let named = points::existing(&options.at)?;
     let (state, _lock) = State::lock(&options.folders.state)?;
     let plan = Plan::make(state.attachments()?, named, options.identities.as_deref(), options.connect)?;
-    plan.notes(&snapshot.meta).iter().for_each(|note| terminal::note(note));
+    plan.check_gateways(&snapshot)?;
+    plan.notes(&snapshot).iter().for_each(|note| terminal::note(note));
     let was_empty = Kernel::look(&options.folders.bpffs)?.is_none();
     let kernel = Kernel::open(&options.folders.bpffs)?;
     let done = enforce_or_try(options, (&kernel, &state), &plan, (&snapshot, &bytes));
@@ -102,7 +103,7 @@ fn enforce_or_try(
         say(snapshot, "would be enforced", plan)?;
         return Ok(Outcome::Done);
     }
-    enforce::enforce((kernel, state), plan, bytes, prepared)?;
+    enforce::enforce((kernel, state), plan, (snapshot, bytes), prepared)?;
     say(snapshot, "is enforced", plan)?;
     Ok(Outcome::Done)
 }

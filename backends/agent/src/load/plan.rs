@@ -5,7 +5,8 @@ use crate::points::Name;
 use crate::state::{Attachments, Recorded};
 use crate::who::{Identities, Who};
 use egress_agent::kernel::{Endpoint, MOST_SLOTS};
-use egress_snapshot::Meta;
+use egress_snapshot::Snapshot;
+use egress_snapshot::layout::outcome;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -72,9 +73,34 @@ impl Plan {
         self.after.points.iter().filter(is_newly)
     }
 
+    /// Refuses points of pods whose flows must leave through a gateway, where it is too late to say so.
+    pub(super) fn check_gateways(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        for point in self.after.points.iter().filter(|point| is_late(&point.point)) {
+            let rows = match point.who.endpoint(&snapshot.meta) {
+                Endpoint::Row(row) => [row],
+                Endpoint::Unknown => [snapshot.tables.layout().default_row],
+                // Somebody with an address may send through a gateway, and somebody else may not: packets tell.
+                Endpoint::ByAddress => continue,
+            };
+            if let Some((rules, gateway)) = through(snapshot, &rows) {
+                let (point, who) = (point.point.text(), point.who.text());
+                return Err(Failure::new(format!(
+                    "{point}: by {rules}, `{who}` leaves through gateway `{gateway}`, and there it is too late to say so"
+                ))
+                .help("give the host's end of the pod's pair of interfaces as `--iface` and leave this point out"));
+            }
+        }
+        Ok(())
+    }
+
     /// What the user should know before it is done.
-    pub(super) fn notes(&self, meta: &Meta) -> Vec<String> {
+    pub(super) fn notes(&self, snapshot: &Snapshot) -> Vec<String> {
+        let meta = &snapshot.meta;
         let mut notes = Vec::new();
+        let by_address = |point: &&Recorded| is_late(&point.point) && point.who == Who::Address;
+        if let (false, Some(point)) = (meta.gateways.is_empty(), self.after.points.iter().find(by_address)) {
+            notes.push(format!("{}: flows that must leave through a gateway are denied there", point.point.text()));
+        }
         if self.after.points.is_empty() {
             notes.push(
                 "no attach point is given, so nothing is enforced yet; give `--cgroup`, `--iface` or `--uplink`"
@@ -89,6 +115,30 @@ impl Plan {
         }
         notes
     }
+}
+
+/// Whether packets are seen at a point only when their way and their source are chosen.
+fn is_late(point: &Name) -> bool {
+    matches!(point, Name::Cgroup(_) | Name::Uplink(_))
+}
+
+/// The rules by which some flow of these rows leaves through a gateway, and the gateway's name.
+fn through(snapshot: &Snapshot, rows: &[u32]) -> Option<(String, String)> {
+    let (tables, meta) = (&snapshot.tables, &snapshot.meta);
+    let layout = tables.layout();
+    let profiles: BTreeSet<u32> =
+        rows.iter().flat_map(|row| (0..layout.class_count).map(|class| tables.profile(*row, class))).collect();
+    let ports = 0..layout.port_class_count;
+    let outcomes: BTreeSet<u32> =
+        profiles.iter().flat_map(|profile| ports.clone().map(|port| tables.outcome(*profile, port))).collect();
+    outcomes.iter().find_map(|outcome| {
+        let number = outcome::gateway(tables.word(*outcome));
+        let gateway = meta.gateways.iter().find(|gateway| gateway.number == number)?;
+        let rules = meta.outcomes.get(*outcome as usize)?.rules.iter();
+        let names: Vec<String> =
+            rules.filter_map(|rule| meta.rules.get(*rule as usize)).map(|rule| format!("`{}`", rule.name)).collect();
+        Some((names.join(" and "), gateway.name.clone()))
+    })
 }
 
 fn fail_early(points: &mut [Recorded], named: &[Name]) -> Result<(), Failure> {

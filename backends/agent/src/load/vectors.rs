@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::words;
-use egress_agent::kernel::{Answer, Found, Generation, Hook, KernelError};
+use egress_agent::kernel::{Answer, Found, Generation, Hook, KernelError, MARK_BEFORE};
 use egress_agent::packet::{Flow, of_flow};
 use egress_snapshot::Snapshot;
 use egress_snapshot::layout::outcome;
@@ -17,11 +17,19 @@ pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Fa
     let mut different = Vec::new();
     for (place, vector) in snapshot.meta.vectors.iter().enumerate() {
         let passes = snapshot.tables.word(vector.outcome) & outcome::VERDICT == outcome::PASS;
-        let expected = match is_header(vector) {
-            true => Answer { passes: false, found: Found::Malformed },
-            false => Answer { passes, found: Found::Outcome(vector.outcome) },
-        };
+        let gateway = outcome::gateway(snapshot.tables.word(vector.outcome));
         for hook in Hook::BOTH {
+            let expected = match (is_header(vector), hook) {
+                (true, _) => Answer { passes: false, found: Found::Malformed, mark: MARK_BEFORE },
+                (false, Hook::Cgroup) => {
+                    let passes = passes && gateway == 0;
+                    Answer { passes, found: Found::Outcome(vector.outcome), mark: MARK_BEFORE }
+                }
+                (false, Hook::Tc) => {
+                    let mark = marked(snapshot.tables.layout().gateway_mask, gateway);
+                    Answer { passes, found: Found::Outcome(vector.outcome), mark }
+                }
+            };
             let found = answer(generation, hook, vector)?;
             if found != expected {
                 different.push(difference(place, vector, (hook, found), expected));
@@ -35,6 +43,11 @@ pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Fa
     let message = format!("the kernel program decides {} of the test vectors otherwise: {shown}", different.len());
     Err(Failure::found(message)
         .help("nothing was changed; compile the policy again with the `egressc` of this version"))
+}
+
+/// The mark of a packet that leaves through the gateway of a number, or through none.
+fn marked(mask: u32, gateway: u32) -> u32 {
+    MARK_BEFORE & !mask | gateway.checked_shl(mask.trailing_zeros()).unwrap_or(0)
 }
 
 /// Whether the protocol is an extension header of IPv6 (hop-by-hop options, routing, fragment, destination options): the
@@ -74,6 +87,6 @@ fn said(answer: Answer) -> String {
     match answer.found {
         Found::Malformed => format!("{passes} as malformed"),
         Found::Exempt => format!("{passes} as neighbour discovery"),
-        Found::Outcome(outcome) => format!("{passes} by outcome {outcome}"),
+        Found::Outcome(outcome) => format!("{passes} by outcome {outcome} with the mark {:#010x}", answer.mark),
     }
 }

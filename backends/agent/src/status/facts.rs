@@ -22,6 +22,9 @@ pub(super) struct Facts {
     pub(super) strays: Vec<u32>,
     /// Records that found their ring full.
     pub(super) lost_records: u64,
+    /// The gateways that `gateway` keeps, or that the generation names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gateways: Option<super::gateways::Gateways>,
 }
 
 /// A generation in the kernel.
@@ -40,6 +43,8 @@ pub(super) struct Held {
     pub(super) malformed: Count,
     pub(super) exempt: Count,
     pub(super) replies: Count,
+    /// Denied, because they must leave through a gateway and were seen too late for that.
+    pub(super) late: Count,
 }
 
 /// Bytes of the kernel's memory.
@@ -106,6 +111,7 @@ pub(super) fn facts(kernel: &Kernel, state: &State) -> Result<Facts, Failure> {
         points: points?,
         strays,
         lost_records: kernel.lost()?,
+        gateways: None,
     })
 }
 
@@ -136,7 +142,7 @@ fn held(loaded: &Loaded) -> Result<Held, Failure> {
     let outcomes: Vec<Count> = counters.outcomes.iter().copied().map(Count::from).collect();
     let layout = loaded.generation.layout();
     let tables = u64::from(layout.lines) * egress_snapshot::LINE as u64;
-    let beside = u64::from(MOST_SLOTS) * 4 + (u64::from(layout.outcome_count) + 3) * 16 * processors();
+    let beside = u64::from(MOST_SLOTS) * 4 + (u64::from(layout.outcome_count) + 4) * 16 * processors();
     let snapshot = loaded.snapshot.as_ref();
     let meta = snapshot.map(|snapshot| &snapshot.meta);
     Ok(Held {
@@ -152,6 +158,7 @@ fn held(loaded: &Loaded) -> Result<Held, Failure> {
         malformed: counters.malformed.into(),
         exempt: counters.exempt.into(),
         replies: counters.replies.into(),
+        late: counters.late.into(),
     })
 }
 

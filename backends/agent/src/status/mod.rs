@@ -1,6 +1,7 @@
 //! `egress-agent status`: what is enforced, where, and what it counted. Changes nothing.
 
 mod facts;
+mod gateways;
 mod text;
 
 use crate::arguments::Folders;
@@ -23,10 +24,11 @@ pub(crate) struct Status {
 /// Prints it.
 pub(crate) fn run(options: &Status) -> Result<Outcome, Failure> {
     let state = State::at(&options.folders.state);
-    let facts = match Kernel::look(&options.folders.bpffs)? {
+    let mut facts = match Kernel::look(&options.folders.bpffs)? {
         Some(kernel) => facts::facts(&kernel, &state)?,
         None => facts::Facts::default(),
     };
+    facts.gateways = gateways::gateways(&state, &options.folders.bpffs)?;
     let text = if options.json {
         let json = serde_json::to_string_pretty(&facts);
         json.map_err(|error| Failure::new(format!("the status cannot be written: {error}")))? + "\n"

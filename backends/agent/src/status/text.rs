@@ -34,6 +34,9 @@ pub(super) fn text(facts: &Facts) -> String {
     if let Some(active) = &facts.active {
         counted(&mut out, active, facts.lost_records);
     }
+    if let Some(gateways) = &facts.gateways {
+        gateways.text(&mut out);
+    }
     out
 }
 
@@ -74,5 +77,6 @@ fn counted(out: &mut String, active: &Held, lost: u64) {
     line("replies to connections from outside", active.replies);
     line("neighbour discovery", active.exempt);
     line("malformed, denied", active.malformed);
+    line("seen too late for their gateway, denied", active.late);
     let _ = writeln!(out, "{lost:>12}                  records lost");
 }

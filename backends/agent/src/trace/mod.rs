@@ -14,6 +14,7 @@ use crate::terminal;
 use crate::words;
 use egress_agent::kernel::{Answer, Found, Hook};
 use egress_agent::packet::{Flow, of_flow};
+use egress_snapshot::meta::Verdict;
 use egress_snapshot::{Meta, show};
 use flow::{Asked, Sender};
 use serde_json::{Value, json};
@@ -61,14 +62,17 @@ pub(crate) fn run(options: &Trace) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-/// The answer of the programs of both hooks, which must be one.
+/// The answer of the programs of both hooks, which must be one; where it is that a packet leaves through a gateway, a cgroup's
+/// hook stops it, because it comes too late to say so.
 fn ask(options: &Trace, asked: &Asked, sender: &Sender, active: &Loaded) -> Result<Answer, Failure> {
     let Asked { destination, protocol, number, .. } = *asked;
     let packet = of_flow(&Flow { source: sender.source, destination, protocol, number, fragment: options.fragment });
     let [cgroup, tc] = Hook::BOTH.map(|hook| active.generation.run(hook, sender.row, ethertype(destination), &packet));
     let (cgroup, tc) = (cgroup?, tc?);
-    if cgroup == tc {
-        return Ok(cgroup);
+    let mask = active.generation.layout().gateway_mask;
+    let is_late = tc.passes && !cgroup.passes && tc.mark & mask != 0;
+    if cgroup.found == tc.found && (cgroup.passes == tc.passes || is_late) {
+        return Ok(tc);
     }
     let message = format!("the kernel programs disagree: {cgroup:?} at cgroups and {tc:?} at interfaces");
     Err(Failure::found(message).help("this is a fault of the agent; please report it"))
@@ -85,10 +89,13 @@ fn as_text(meta: &Meta, asked: &str, sender: &Sender, answer: Answer) -> String 
         Found::Exempt => line("because", "it is neighbour discovery, which no rule judges"),
         Found::Outcome(id) => {
             let Some(outcome) = meta.outcomes.get(id as usize) else { return text };
-            line("verdict", &format!("{}, outcome {id}", show::verdict(outcome.verdict)));
+            line("verdict", &format!("{}, outcome {id}", show::way(meta, outcome.verdict)));
+            if matches!(outcome.verdict, Verdict::Via(_)) {
+                line("note", "denied where it is only seen at a cgroup or an uplink: too late for a gateway");
+            }
             words::rules(meta, outcome).for_each(|rule| line("rule", &words::rule(rule)));
             if let Some(audit) = outcome.audit {
-                line("audit", &format!("would be {} if audit blocks were enforced", show::verdict(audit)));
+                line("audit", &format!("would be {} if audit blocks were enforced", show::way(meta, audit)));
             }
         }
     }

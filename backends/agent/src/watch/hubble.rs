@@ -118,6 +118,7 @@ mod tests {
             protocol: 6,
             fragment: false,
             passed: false,
+            late: false,
             source: Some("10.0.0.1".parse().unwrap()),
             destination: Some("1.2.3.4".parse().unwrap()),
             pid: None,

@@ -31,6 +31,9 @@ pub(super) fn line(time: &Timestamp, event: &Event, meaning: &Meaning<'_>) -> St
             text.push_str(&format!(" by {}", rules.join(" and ")));
         }
     }
+    if event.late {
+        text.push_str(", seen too late for its gateway");
+    }
     if let Some(audit) = meaning.outcome.and_then(|outcome| outcome.audit) {
         text.push_str(&format!(", would be {}", show::verdict(audit)));
     }

@@ -7,12 +7,15 @@
 use egress_backends::ebpf::{Options, emit};
 use egress_compiler::{Input, MemoryFiles, SourceText};
 use egress_ir::address::from_bits;
-use egress_ir::{AddressSet, DestinationSetId, Id, Inventory, PortSet, PortSetId, Prefix, Program};
+use egress_ir::{
+    AddressSet, DestinationSetId, GatewayAddress, GatewayId, Id, Inventory, PortSet, PortSetId, Prefix, Program,
+};
 use egress_snapshot::meta::Unknown;
-use egress_snapshot::{Snapshot, file};
+use egress_snapshot::{Snapshot, file, gateway};
 use egress_testkit::policies::{PolicyShape, generate, generate_inventory};
 use egress_testkit::programs::{Presence, Shape, random_inventory, random_program};
 use egress_testkit::seed::Rng;
+use std::net::Ipv6Addr;
 
 /// A program, who runs, and what the compiler's backend made of it.
 #[derive(Debug)]
@@ -36,7 +39,9 @@ impl Case {
         };
         let inventory = (!number.is_multiple_of(3)).then_some(inventory);
         let unknown = if number.is_multiple_of(2) { Unknown::Deny } else { Unknown::Pass };
-        let options = Options { generation: number + 1, unknown, ..Options::default() };
+        // Each holds the numbers of all gateways that a program has.
+        let gateway_mask = [gateway::MASK, 0b11, 0xe000_0000, u32::MAX][number as usize % 4];
+        let options = Options { generation: number + 1, unknown, gateway_mask, ..Options::default() };
         let name = format!("seed {seed}, program {number}");
         let artifact = emit(&program, inventory.as_ref(), &options);
         let artifact = artifact.unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
@@ -47,12 +52,13 @@ impl Case {
 
 fn small(rng: &mut Rng, number: u64) -> Program {
     let cluster = if number % 4 == 3 { Presence::Never } else { Presence::Always };
-    let everything = Shape { cluster, hosts: false, gateways: 0, ..Shape::everything() };
+    let everything = Shape { cluster, hosts: false, ..Shape::everything() };
     let shape = match number % 6 {
         5 => Shape { blocks: 6..=16, rules: 2..=8, ..everything },
         _ => everything,
     };
     let mut program = random_program(rng, &shape);
+    add_addresses(&mut program);
     if number % 5 == 2 {
         add_ports(rng, &mut program);
     }
@@ -60,6 +66,16 @@ fn small(rng: &mut Rng, number: u64) -> Program {
         add_prefixes(rng, &mut program);
     }
     program
+}
+
+/// Gives every gateway an address of IPv6, so that no flow is refused.
+fn add_addresses(program: &mut Program) {
+    let ids: Vec<GatewayId> = program.gateways.ids().collect();
+    for (id, last) in ids.into_iter().zip(1..) {
+        let address = Ipv6Addr::new(0x2001, 0xdb8, 0xfffe, 0, 0, 0, 0, last).into();
+        let gateway = program.gateways.get_mut(id).into_iter();
+        gateway.for_each(|gateway| gateway.addresses.push(GatewayAddress { address, managed: false }));
+    }
 }
 
 /// Makes about half of the port sets have many ranges.

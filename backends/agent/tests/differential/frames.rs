@@ -8,7 +8,7 @@
 use crate::case::Case;
 use crate::judge::{BY_ADDRESS, Judge, Sender};
 use crate::node::{INTERFACE, Node};
-use crate::people::Fate;
+use crate::people::{Fate, gateway};
 use crate::places::{PROTOCOLS, Places};
 use crate::shapes::{Wanted, random};
 use egress_agent::kernel::{Found, Generation, New, Point, Side, TcKind};
@@ -58,6 +58,7 @@ struct Sent<'j, 'c> {
     judge: &'j mut Judge<'c>,
     wire: &'j Wire,
     fates: BTreeMap<Fate, u64>,
+    late: u64,
     in_pieces: u64,
 }
 
@@ -66,6 +67,10 @@ impl Sent<'_, '_> {
         let read = read(packet.ethertype, &packet.bytes);
         let who = self.judge.who(Sender::Address, read.as_ref());
         let (passes, fate) = self.judge.people.fate(who, read.as_ref());
+        // On the way out of an interface it is too late for gateways.
+        let late = passes && gateway(&fate) != 0;
+        let passes = passes && !late;
+        self.late += u64::from(late);
         self.in_pieces += u64::from(packet.bytes.len() >= PADDING);
         if self.wire.send(packet.ethertype, &packet.bytes) != passes {
             let (at, start) = (&self.judge.case.name, &packet.bytes[..packet.bytes.len().min(100)]);
@@ -139,7 +144,7 @@ fn frames_are_judged_as_the_meaning_says() {
     node.add_interface();
     let (kernel, wire) = (node.kernel(), Wire::new());
     let point = Point::Interface { name: INTERFACE.to_owned(), side: Side::Uplink };
-    let (mut packets, mut in_pieces) = (0, 0);
+    let (mut packets, mut in_pieces, mut late_in_all) = (0, 0, 0);
     for number in 0..PROGRAMS {
         let case = Case::draw(seed(), number);
         let mut rng = Rng::new(seed(), 1 << 34 | number);
@@ -150,13 +155,16 @@ fn frames_are_judged_as_the_meaning_says() {
         let kind = if number % 2 == 0 { TcKind::Best } else { TcKind::Clsact };
         kernel.attach(&point, BY_ADDRESS, kind).unwrap();
         let mut judge = Judge::new(&case, rng.clone());
-        let mut sent = Sent { judge: &mut judge, wire: &wire, fates: BTreeMap::new(), in_pieces: 0 };
+        let mut sent = Sent { judge: &mut judge, wire: &wire, fates: BTreeMap::new(), late: 0, in_pieces: 0 };
         sent.all(&mut rng);
         let fates = std::mem::take(&mut sent.fates);
         in_pieces += sent.in_pieces;
+        let late = sent.late;
+        late_in_all += late;
         packets += fates.values().sum::<u64>();
         assert!(judge.differences.is_empty(), "{}", judge.differences.join("\n"));
         let generation = kernel.generation(place).unwrap().unwrap();
+        assert_eq!(generation.counters().unwrap().late.packets, late, "{}", case.name);
         assert_eq!(counted(&mut judge, &generation), fates, "{}", case.name);
         for foreign in [0x8100, 0x88a8, 0x8847, 0x8863, 0x8864, 0x88cc, 0x88b5, 0x0060] {
             assert!(!wire.send(foreign, &plain_bytes()), "ethertype {foreign:#06x} passed");
@@ -166,8 +174,8 @@ fn frames_are_judged_as_the_meaning_says() {
         kernel.detach(&point, BY_ADDRESS).unwrap();
         assert!(wire.send(0x8100, &plain_bytes()), "nothing is attached");
     }
-    println!("{packets} packets in frames over {PROGRAMS} programs, {in_pieces} of them in pieces");
-    assert!(in_pieces * 3 > packets && packets > PROGRAMS * 5000);
+    println!("{packets} packets in frames over {PROGRAMS} programs, {in_pieces} of them in pieces, {late_in_all} late");
+    assert!(in_pieces * 3 > packets && packets > PROGRAMS * 5000 && late_in_all > 20);
     kernel.unload().unwrap();
 }
 

@@ -5,8 +5,8 @@
 //! [`People`]; the tables are the kernel's alone.
 
 use crate::case::Case;
-use crate::people::{Fate, People, STRANGER, Said, Who, identity, outcomes};
-use egress_agent::kernel::{Endpoint, Found, Generation, Hook, KernelError};
+use crate::people::{Fate, People, STRANGER, Said, Who, gateway, identity, outcomes};
+use egress_agent::kernel::{Answer, Endpoint, Found, Generation, Hook, KernelError, MARK_BEFORE};
 use egress_ir::{Pod, Workload};
 use egress_snapshot::meta::Verdict;
 use egress_testkit::packets::{ETHERTYPE_V4, ETHERTYPE_V6, Packet, Read, read};
@@ -47,6 +47,8 @@ pub(crate) struct Tally {
     pub(crate) exempt: u64,
     pub(crate) fragments: u64,
     pub(crate) mixed: u64,
+    pub(crate) gateways: u64,
+    pub(crate) late: u64,
     pub(crate) passed: u64,
     pub(crate) denied: u64,
     pub(crate) ruled: u64,
@@ -103,22 +105,34 @@ impl<'c> Judge<'c> {
     pub(crate) fn ask(&mut self, generation: &Generation, sender: Sender, packet: &Packet) {
         let read = read(packet.ethertype, &packet.bytes);
         let who = self.who(sender, read.as_ref());
-        let expected = self.people.fate(who, read.as_ref());
+        let mut expected = self.people.fate(who, read.as_ref());
         let hook = if self.rng.bits() >> 63 == 0 { Hook::Cgroup } else { Hook::Tc };
         let begin = Instant::now();
-        let (passes, found) = self.answer(generation, hook, sender, packet);
+        let Answer { passes, found, mark } = self.answer(generation, hook, sender, packet);
         self.tally.asking += begin.elapsed();
+        // At a cgroup it is too late for gateways.
+        expected.0 &= hook == Hook::Tc || gateway(&expected.1) == 0;
+        let wanted = match hook {
+            Hook::Cgroup => MARK_BEFORE,
+            Hook::Tc => self.marked(gateway(&expected.1)),
+        };
         let fate = self.fate(found);
         self.count(hook, sender, read.as_ref(), &expected);
-        if (passes, &fate) != (expected.0, &expected.1) {
+        if (passes, &fate) != (expected.0, &expected.1) || passes && mark != wanted {
             let at = &self.case.name;
             self.differences.push(format!(
-                "{at}: {hook:?}, {sender:?}, {}: {:02x?}\n  read as {read:?}\n  must be {expected:?}\n  but is {:?}",
+                "{at}: {hook:?}, {sender:?}, {}: {:02x?}\n  read as {read:?}\n  must be {expected:?} with {wanted:#x}\n  but is {:?}",
                 packet.shape,
                 packet.bytes,
-                (passes, fate),
+                (passes, fate, mark),
             ));
         }
+    }
+
+    /// The mark of a packet that leaves through a gateway, or through none.
+    fn marked(&self, gateway: u32) -> u32 {
+        let mask = self.case.snapshot.tables.layout().gateway_mask;
+        if mask == 0 { MARK_BEFORE } else { MARK_BEFORE & !mask | gateway << mask.trailing_zeros() }
     }
 
     /// Who sends a packet; nobody looks at a malformed one's source.
@@ -142,7 +156,7 @@ impl<'c> Judge<'c> {
         }
     }
 
-    fn answer(&mut self, generation: &Generation, hook: Hook, sender: Sender, packet: &Packet) -> (bool, Found) {
+    fn answer(&mut self, generation: &Generation, hook: Hook, sender: Sender, packet: &Packet) -> Answer {
         let by_slot = self.rng.chance(25);
         let ask = |ethertype: u16| match sender {
             Sender::Row(row, _) if by_slot && row < MOST_ROWS => {
@@ -161,8 +175,7 @@ impl<'c> Judge<'c> {
             }
             answer => answer,
         };
-        let answer = answer.unwrap_or_else(|error| panic!("{}: {}: {error}", self.case.name, packet.shape));
-        (answer.passes, answer.found)
+        answer.unwrap_or_else(|error| panic!("{}: {}: {error}", self.case.name, packet.shape))
     }
 
     fn count(&mut self, hook: Hook, sender: Sender, read: Option<&Read>, (passes, fate): &(bool, Fate)) {
@@ -187,6 +200,8 @@ impl<'c> Judge<'c> {
                 tally.ruled += u64::from(!said.rules.is_empty());
                 tally.strangers += u64::from(said.verdict == Verdict::Unknown);
                 tally.mixed += u64::from(said.fragment);
+                tally.gateways += u64::from(*passes && gateway(fate) != 0);
+                tally.late += u64::from(!*passes && gateway(fate) != 0);
                 tally.audit += u64::from(said.audit.is_some());
                 tally.log += u64::from(said.log);
             }
@@ -216,6 +231,8 @@ impl Tally {
         self.exempt += other.exempt;
         self.fragments += other.fragments;
         self.mixed += other.mixed;
+        self.gateways += other.gateways;
+        self.late += other.late;
         self.passed += other.passed;
         self.denied += other.denied;
         self.ruled += other.ruled;
@@ -244,8 +261,17 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "  {} by rules, {} with audit, {} with log, {} later fragments ({} of mixed ports), {} known by address, {} of \
-             strangers, {} rows",
-            self.ruled, self.audit, self.log, self.fragments, self.mixed, self.by_address, self.strangers, self.rows
+             strangers, {} rows, {} through gateways, {} too late for them",
+            self.ruled,
+            self.audit,
+            self.log,
+            self.fragments,
+            self.mixed,
+            self.by_address,
+            self.strangers,
+            self.rows,
+            self.gateways,
+            self.late
         )?;
         let each = |whole: Duration, count: u64| whole / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
         write!(

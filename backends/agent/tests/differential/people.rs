@@ -107,7 +107,7 @@ impl<'c> People<'c> {
         person.flow.destination.address = destination;
         person.flow.port = port;
         let decision = speaking.decide(&person.flow, |_| true);
-        (said(&decision), decision.verdict.passes())
+        (said(self.case, &decision), decision.verdict.passes())
     }
 
     /// Strangers reach the inside, and for the rest what the compiler was told.
@@ -133,7 +133,12 @@ impl<'c> People<'c> {
                 found.push(one);
             }
         }
-        let passes = found.iter().all(|(_, passes)| *passes);
+        let way = |said: &Said| match said.verdict {
+            meta::Verdict::Via(number) => Some(number),
+            _ => None,
+        };
+        // Nobody knows by which of several ways a fragment would leave.
+        let passes = found.iter().all(|(said, passes)| *passes && way(said) == way(&found[0].0));
         if let [(said, _)] = found.as_slice() {
             return (said.clone(), passes);
         }
@@ -148,23 +153,38 @@ fn flow_of(workload: Workload) -> Flow {
     Flow { workload, destination: Destination::unnamed(IpAddr::from([0, 0, 0, 0])), port: Port::tcp(0) }
 }
 
-fn said(decision: &Decision) -> Said {
+fn said(case: &Case, decision: &Decision) -> Said {
+    let is = verdict(case, &decision.verdict);
     Said {
-        verdict: verdict(&decision.verdict),
+        verdict: is,
         rules: decision.rules.clone(),
-        audit: decision.audit.as_ref().map(verdict),
+        // Conflicts between other gateways are still conflicts.
+        audit: decision.audit.as_ref().map(|audit| verdict(case, audit)).filter(|audit| *audit != is),
         log: decision.log,
         fragment: false,
     }
 }
 
-fn verdict(verdict: &egress_ir::Verdict) -> meta::Verdict {
+fn verdict(case: &Case, verdict: &egress_ir::Verdict) -> meta::Verdict {
     match verdict {
         egress_ir::Verdict::Inside => meta::Verdict::Inside,
         egress_ir::Verdict::Ungoverned => meta::Verdict::Ungoverned,
         egress_ir::Verdict::Allowed(None) => meta::Verdict::Allowed,
         egress_ir::Verdict::Denied => meta::Verdict::Denied,
-        egress_ir::Verdict::Allowed(Some(_)) | egress_ir::Verdict::Conflict(_) => panic!("programs have no gateways"),
+        egress_ir::Verdict::Allowed(Some(gateway)) => {
+            let name = &case.program.gateways.at(*gateway).name;
+            let known = case.snapshot.meta.gateways.iter().find(|known| known.name == *name);
+            meta::Verdict::Via(known.unwrap_or_else(|| panic!("{}: `{name}` is not known", case.name)).number)
+        }
+        egress_ir::Verdict::Conflict(_) => meta::Verdict::Conflict,
+    }
+}
+
+/// What the meaning says of the gateway in the mark of a packet that passes.
+pub(crate) fn gateway(fate: &Fate) -> u32 {
+    match fate {
+        Fate::Judged(Said { verdict: meta::Verdict::Via(number), .. }) => *number,
+        _ => 0,
     }
 }
 

@@ -41,7 +41,16 @@ fn the_kernel_program_judges_as_the_meaning_says() {
     if cases >= 20 {
         let each = [tally.passed, tally.denied, tally.malformed, tally.by_hook[0], tally.by_hook[1], tally.v6];
         assert!(each.iter().all(|count| count * 10 > tally.packets), "too few of a kind: {tally}");
-        let some = [tally.exempt, tally.fragments, tally.audit, tally.log, tally.ruled, tally.strangers];
+        let some = [
+            tally.exempt,
+            tally.fragments,
+            tally.audit,
+            tally.log,
+            tally.ruled,
+            tally.strangers,
+            tally.gateways,
+            tally.late,
+        ];
         assert!(some.iter().all(|count| *count > cases), "too few of a kind: {tally}");
         assert!(tally.mixed * 4 > cases && tally.short > cases, "too few of a kind: {tally}");
     }

@@ -2,7 +2,9 @@
 
 use crate::support::{Bpffs, packet, plain_model, prepare, slot_packet};
 use crate::tables::Model;
-use egress_agent::kernel::{Answer, Counter, Direction, Endpoint, Found, Hook, Kernel, KernelError, New, On, Place};
+use egress_agent::kernel::{
+    Answer, Counter, Direction, Endpoint, Found, Hook, Kernel, KernelError, MARK_BEFORE, New, On, Place,
+};
 use egress_testkit::seed::{Rng, seed};
 use std::net::IpAddr;
 use std::time::Instant;
@@ -59,7 +61,7 @@ fn identity_comes_from_the_slot_the_address_or_the_default() {
         }
         // A row given directly that is none is refused.
         let answer = generation.run(Hook::Cgroup, 4, if from.contains(':') { 0x86dd } else { 0x0800 }, &bytes).unwrap();
-        assert_eq!(answer, Answer { passes: false, found: Found::Malformed });
+        assert_eq!(answer, Answer { passes: false, found: Found::Malformed, mark: MARK_BEFORE });
     }
     assert!(generation.set_endpoint(SLOT, Endpoint::Row(4)).is_err());
     assert!(generation.set_endpoint(4096, Endpoint::Row(0)).is_err());

@@ -201,7 +201,8 @@ pub(crate) fn changed(bytes: &[u8], change: impl FnOnce(&mut Snapshot), key: Opt
 /// Tables without the digest of their meta part.
 pub(crate) fn tables(snapshot: &Snapshot) -> Vec<u8> {
     let mut bytes = snapshot.tables.bytes().to_vec();
-    bytes[128..160].fill(0);
+    let digest = egress_snapshot::layout::WORDS.len() * 4;
+    bytes[digest..digest + 32].fill(0);
     bytes
 }
 

@@ -8,7 +8,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use table::{TABLE, interface, table};
+pub use table::{TABLE, counter, interface, table};
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

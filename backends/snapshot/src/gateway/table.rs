@@ -58,6 +58,8 @@ fn arrival(text: &mut String, marked: &[(&Gateway, u32)], mask: u32) {
         text,
         format_args!("\tchain arrival {{\n\t\ttype filter hook prerouting priority {ARRIVAL}; policy accept;\n"),
     );
+    // Programs that judge before connection tracking mark answers too. These go back the way they came.
+    push(text, format_args!("\t\tct direction reply meta mark set meta mark & {:#010x}\n", !mask));
     for (gateway, mark) in marked.iter().filter(|(gateway, _)| gateway.nodes.is_some()) {
         let name = interface(gateway.number);
         push(
@@ -174,7 +176,8 @@ fn written(address: IpAddr) -> String {
 
 /// The counter of what a gateway's guard stops. Letters, digits and `-` of the name stand for themselves, any other
 /// byte is `_` and two hex digits.
-pub(super) fn counter(gateway: &Gateway) -> String {
+#[must_use]
+pub fn counter(gateway: &Gateway) -> String {
     let mut name = String::from("dropped_");
     for byte in gateway.name.bytes() {
         match byte {

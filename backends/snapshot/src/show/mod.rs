@@ -7,7 +7,7 @@ pub use json::json;
 pub use words::{identity, set, verdict};
 
 use crate::file::Snapshot;
-use crate::meta::{Meta, Outcome, Rule, Unknown};
+use crate::meta::{Meta, Outcome, Rule, Unknown, Verdict};
 use std::fmt::Write;
 
 /// Bytes as hexadecimal digits.
@@ -81,7 +81,8 @@ fn senders(out: &mut String, meta: &Meta) {
     section(out, "pods", pods);
     let gateways = meta.gateways.iter().map(|gateway| {
         let addresses: Vec<String> = gateway.addresses.iter().map(|one| one.address.to_string()).collect();
-        format!("{}: {}", gateway.name, addresses.join(", "))
+        let nodes = gateway.nodes.as_ref().map(|nodes| format!(" on nodes with {nodes}")).unwrap_or_default();
+        format!("{} is {}{nodes}: {}", gateway.number, gateway.name, addresses.join(", "))
     });
     section(out, "gateways", gateways);
     section(out, "hosts", meta.hosts.iter().cloned());
@@ -97,8 +98,18 @@ fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
     }
 }
 
+/// A verdict in words, with the gateway's name where it has one.
+#[must_use]
+pub fn way(meta: &Meta, of: Verdict) -> String {
+    let Verdict::Via(number) = of else { return verdict(of).to_owned() };
+    match meta.gateways.iter().find(|gateway| gateway.number == number) {
+        Some(gateway) => format!("allowed through gateway `{}`", gateway.name),
+        None => verdict(of).to_owned(),
+    }
+}
+
 fn outcome_words(meta: &Meta, outcome: &Outcome) -> String {
-    let mut text = verdict(outcome.verdict).to_owned();
+    let mut text = way(meta, outcome.verdict);
     let names = outcome.rules.iter().filter_map(|rule| meta.rules.get(*rule as usize)).map(|rule| rule.name.as_str());
     let names: Vec<&str> = names.collect();
     if !names.is_empty() {
@@ -111,7 +122,7 @@ fn outcome_words(meta: &Meta, outcome: &Outcome) -> String {
         text.push_str("; recorded");
     }
     if let Some(audit) = outcome.audit {
-        let _ = write!(text, "; would be {} if audit blocks were enforced", verdict(audit));
+        let _ = write!(text, "; would be {} if audit blocks were enforced", way(meta, audit));
     }
     text
 }

@@ -49,6 +49,8 @@ pub fn verdict(of: Verdict) -> &'static str {
         Verdict::Inside => "inside the cluster",
         Verdict::Ungoverned => "ungoverned",
         Verdict::Allowed => "allowed",
+        Verdict::Via(_) => "allowed through a gateway",
+        Verdict::Conflict => "allowed through different gateways, so denied",
         Verdict::Denied => "denied",
         Verdict::Unknown => "unknown",
     }

@@ -3,7 +3,8 @@
 use super::cover::Cover;
 use super::raw::{Raw, line};
 use super::{TableError, Tree, matrix, tree};
-use crate::layout::{LAYOUT_LINES, LINE, Layout, MAGIC, MOST_LINES, VALUE_BITS, outcome};
+use crate::gateway;
+use crate::layout::{LAYOUT_LINES, LINE, Layout, MAGIC, MOST_LINES, VALUE_BITS, WORDS, outcome};
 
 /// What checks share: the bytes, and which of them somebody reads.
 pub(super) struct Checker<'a> {
@@ -16,7 +17,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Layout, TableError> {
     let layout = head(bytes)?;
     let mut checker = Checker { raw: Raw::new(bytes, &layout), cover: Cover::new(bytes.len()) };
     // The words and the digest; what is left of their lines is padding.
-    checker.cover.mark(0, 160);
+    checker.cover.mark(0, WORDS.len() * 4 + 32);
     counts(&checker, &layout)?;
     trees(&mut checker, &layout)?;
     ports(&mut checker, &layout)?;
@@ -54,6 +55,9 @@ fn counts(checker: &Checker<'_>, layout: &Layout) -> Result<(), TableError> {
     }
     if layout.reserved != 0 {
         return Err(checker.word("reserved", layout.reserved.into(), "0"));
+    }
+    if layout.gateway_mask != 0 && gateway::largest(layout.gateway_mask).is_none() {
+        return Err(checker.word("gateway_mask", layout.gateway_mask.into(), "0 or one run of bits"));
     }
     let most = if layout.wide == 1 { 1 << VALUE_BITS } else { 1 << 16 };
     let ids = [
@@ -116,10 +120,13 @@ fn ports(checker: &mut Checker<'_>, layout: &Layout) -> Result<(), TableError> {
 fn outcomes(checker: &mut Checker<'_>, layout: &Layout) -> Result<(), TableError> {
     let part = "the part `outcomes`";
     checker.whole(part, layout.outcomes_line, u64::from(layout.outcome_count) * 4)?;
+    let most = gateway::largest(layout.gateway_mask).unwrap_or(0);
     for outcome in 0..layout.outcome_count {
         let word = checker.raw.outcome(layout, outcome).unwrap_or(u32::MAX);
         let verdict = word & outcome::VERDICT;
-        if word & !outcome::KNOWN != 0 || (verdict != outcome::PASS && verdict != outcome::DENY) {
+        let gateway = outcome::gateway(word);
+        let leaves = gateway == 0 || verdict == outcome::PASS && gateway <= most;
+        if word & !outcome::KNOWN != 0 || (verdict != outcome::PASS && verdict != outcome::DENY) || !leaves {
             return Err(TableError::Outcome { outcome, word });
         }
     }

@@ -34,7 +34,7 @@ fn small_tables_decide_as_written() {
     let decide = |row, to: &str, number, fragment| tables.decide(row, to.parse().unwrap(), 6, number, fragment);
     assert_eq!(decide(0, "10.0.0.9", 443, false), 1);
     assert_eq!(decide(0, "10.0.0.9", 443, true), 0);
-    assert_eq!(tables.word(2), 5);
+    assert_eq!((tables.word(2), crate::layout::outcome::gateway(tables.word(2))), (0x105, 1));
     assert_eq!([tables.profile(3, 0), tables.profile(0, 4), tables.outcome(9, 0), tables.outcome(0, 3)], [NOTHING; 4]);
     assert_eq!((tables.word(NOTHING), tables.generation()), (0, 5));
     assert_eq!(tables.sources_v4(), [(0, 0x0a00_0000, 0), (0x0a00_0001, 0x0a00_0001, 1), (0x0a00_0002, u32::MAX, 0)]);
@@ -190,6 +190,7 @@ fn wrong_words_are_refused() {
         ("actions_paged", vec![1, 2, most]),
         ("outcomes_line", vec![0, most]),
         ("reserved", vec![1, most]),
+        ("gateway_mask", vec![5, 0x00ff_00ff, most - 2]),
     ];
     for (name, values) in hostile {
         for value in values {
@@ -202,8 +203,8 @@ fn wrong_words_are_refused() {
     assert!(refused > 60);
 }
 
-const MAGIC_BEFORE: u32 = u32::from_le_bytes(*b"EGT\x00");
-const MAGIC_TURNED: u32 = u32::from_be_bytes(*b"EGT\x01");
+const MAGIC_BEFORE: u32 = u32::from_le_bytes(*b"EGT\x01");
+const MAGIC_TURNED: u32 = u32::from_be_bytes(*b"EGT\x02");
 
 /// What is said of tables with another tree of IPv4 or IPv6 destinations.
 fn with_tree(v6: bool, make: impl FnOnce(&mut Builder) -> Kind) -> Result<Tables, TableError> {

@@ -62,9 +62,9 @@ impl TooLarge {
     }
 }
 
-/// Everything that makes the program impossible to emit.
-pub(super) fn refusals(program: &Program) -> Vec<EmitError> {
-    let mut errors = Vec::new();
+/// Everything that makes the program impossible to emit, with what was found about gateways.
+pub(super) fn refusals(program: &Program, of_gateways: Vec<EmitError>) -> Vec<EmitError> {
+    let mut errors = of_gateways;
     for (id, rule) in program.rules.iter() {
         check_rule(program, rule, program.rule_name(id), &mut errors);
     }
@@ -82,13 +82,6 @@ fn check_rule(program: &Program, rule: &Rule, name: &str, errors: &mut Vec<EmitE
             "egress::target::host",
             format!("`{name}` is about the name `{host}`, and this target knows addresses only"),
             "name the addresses, or use the target `cilium`",
-        );
-    }
-    if let Some(gateway) = rule.gateway.and_then(|gateway| program.gateways.get(gateway)) {
-        refuse(
-            "egress::target::gateway",
-            format!("`{name}` leaves via `{}`, and this target does not rewrite source addresses yet", gateway.name),
-            "use a target that routes, or leave `via` out",
         );
     }
 }

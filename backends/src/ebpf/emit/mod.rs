@@ -7,6 +7,7 @@
 
 mod check;
 mod destinations;
+mod gateways;
 mod intern;
 mod matrix;
 mod meta;
@@ -24,6 +25,7 @@ use check::TooLarge;
 use destinations::Destinations;
 use egress_ir::{DestinationSetId, Id, Inventory, PortSet, PortSetId, Program, RuleId};
 use egress_snapshot::{Meta, file};
+use gateways::Gateways;
 use intern::place;
 use ports::Ports;
 use profiles::Profiles;
@@ -35,9 +37,11 @@ use vectors::{Choice, Vectors};
 /// Writes a program as a snapshot, unsigned. The bytes are a function of the arguments alone.
 ///
 /// # Errors
-/// All that a snapshot cannot say: names of hosts, gateways, two pods with one address, and dimensions that explode.
+/// All that a snapshot cannot say: names of hosts, gateways without an address for flows that rules send through them, two
+/// pods with one address, and dimensions that explode.
 pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options) -> Result<Artifact, Vec<EmitError>> {
-    let errors = check::refusals(program);
+    let gateways = Gateways::of(program, options.routing);
+    let errors = check::refusals(program, gateways.refusals(program, options));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -47,7 +51,7 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
     if !errors.is_empty() {
         return Err(errors);
     }
-    let (built, meta, missed) = parts(program, &sources, options).map_err(|error| vec![error])?;
+    let (built, meta, missed) = parts(program, &sources, &gateways, options).map_err(|error| vec![error])?;
     let mut notices = check::notices(program, inventory, &built);
     notices.extend(check::untested(missed));
     notices.sort();
@@ -56,11 +60,16 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
 }
 
 /// Tables and meta part, and what no test vector reaches.
-fn parts(program: &Program, sources: &Sources<'_>, options: &Options) -> Result<(Built, Meta, [usize; 3]), EmitError> {
+fn parts(
+    program: &Program,
+    sources: &Sources<'_>,
+    gateways: &Gateways,
+    options: &Options,
+) -> Result<(Built, Meta, [usize; 3]), EmitError> {
     let live = Live::of(program);
     let ports = Ports::new(&live.port_sets).ok_or(TooLarge::Ports).map_err(TooLarge::error)?;
     let cells = options.limits.cells;
-    let mut profiles = Profiles::new(program, &ports, &live.set_of, cells);
+    let mut profiles = Profiles::new((program, gateways), &ports, &live.set_of, cells);
     let destinations = Destinations::new(program, sources, &live.by_destinations, &mut profiles, cells);
     let destinations = destinations.map_err(TooLarge::error)?;
     let default_row = place(destinations.matrix.rows.len()).saturating_sub(1);
@@ -71,7 +80,9 @@ fn parts(program: &Program, sources: &Sources<'_>, options: &Options) -> Result<
     let source_lines = sources.lines.each_ref().map(|line| mapped(line, row_of));
     let built = tables::build(&source_lines, &destinations, &ports, &profiles, options).map_err(TooLarge::error)?;
     let mut meta = meta::meta(program, sources, &profiles.outcomes, row_of, options);
-    let choice = Choice { program, sources, destinations: &destinations, ports: &ports, profiles: &profiles, options };
+    meta.gateways = gateways.meta(program);
+    let choice =
+        Choice { program, gateways, sources, destinations: &destinations, ports: &ports, profiles: &profiles, options };
     let Vectors { vectors, missed, defect: found } = vectors::vectors(&choice);
     if let Some(flow) = found {
         return Err(defect(&format!("no outcome is that of {flow}")));

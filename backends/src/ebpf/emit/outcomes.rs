@@ -3,10 +3,12 @@
 //! In: how a row is governed, and the rules that match. Out: outcomes by number. The test vectors, which come from
 //! `eval` itself, and the differential tests hold the two together.
 
+use super::gateways::Gateways;
 use super::intern::{Interner, place};
-use egress_ir::{Action, Decision, Id, Program, RuleId};
+use egress_ir::{Action, Decision, GatewayId, Id, Program, RuleId};
 use egress_snapshot::layout::outcome as word;
 use egress_snapshot::meta::{self, Unknown, Verdict};
+use std::collections::BTreeSet;
 
 /// An outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,18 +38,18 @@ impl Governance {
     ];
 
     /// What happens to flows that exactly these rules match, sorted.
-    pub(super) fn outcome(self, program: &Program, matching: &[RuleId]) -> Outcome {
+    pub(super) fn outcome(self, program: &Program, gateways: &Gateways, matching: &[RuleId]) -> Outcome {
         let is_enforced = |rule: &RuleId| !program.blocks.at(program.rules.at(*rule).block).audit;
         let in_force: Vec<RuleId> = matching.iter().copied().filter(is_enforced).collect();
-        let (verdict, rules) = conclude(program, self.enforced, &in_force);
-        let (would_be, _) = conclude(program, self.at_all, matching);
+        let (verdict, rules) = conclude((program, gateways), self.enforced, &in_force);
+        let (would_be, _) = conclude((program, gateways), self.at_all, matching);
         let log = in_force.iter().any(|rule| program.rules.at(*rule).log);
         Outcome { verdict, rules, audit: (would_be != verdict).then_some(would_be), log, fragment: false }
     }
 }
 
 /// Deny wins; without a policy nothing is governed; then allows; then the default.
-fn conclude(program: &Program, governed: bool, matching: &[RuleId]) -> (Verdict, Vec<RuleId>) {
+fn conclude((program, gateways): (&Program, &Gateways), governed: bool, matching: &[RuleId]) -> (Verdict, Vec<RuleId>) {
     let of = |action: Action| -> Vec<RuleId> {
         matching.iter().copied().filter(|rule| program.rules.at(*rule).action == action).collect()
     };
@@ -59,7 +61,20 @@ fn conclude(program: &Program, governed: bool, matching: &[RuleId]) -> (Verdict,
         return (Verdict::Ungoverned, Vec::new());
     }
     let allows = of(Action::Allow);
-    (if allows.is_empty() { Verdict::Denied } else { Verdict::Allowed }, allows)
+    if allows.is_empty() {
+        return (Verdict::Denied, allows);
+    }
+    let named: BTreeSet<GatewayId> = allows.iter().filter_map(|rule| program.rules.at(*rule).gateway).collect();
+    (allowed(gateways, &named), allows)
+}
+
+/// What becomes of a flow that is allowed through these gateways. Several stop it, whoever routes.
+fn allowed(gateways: &Gateways, named: &BTreeSet<GatewayId>) -> Verdict {
+    match named.first() {
+        _ if named.len() > 1 => Verdict::Conflict,
+        Some(gateway) => gateways.number(*gateway).map_or(Verdict::Allowed, Verdict::Via),
+        None => Verdict::Allowed,
+    }
 }
 
 impl Outcome {
@@ -68,14 +83,12 @@ impl Outcome {
         Self { verdict, rules: Vec::new(), audit: None, log: false, fragment: false }
     }
 
-    /// What `eval` decided; nothing for what no snapshot can say.
-    pub(super) fn decided(decision: &Decision) -> Option<Self> {
-        let audit = match &decision.audit {
-            Some(verdict) => Some(said(verdict)?),
-            None => None,
-        };
-        let verdict = said(&decision.verdict)?;
-        Some(Self { verdict, rules: decision.rules.clone(), audit, log: decision.log, fragment: false })
+    /// What `eval` decided.
+    pub(super) fn decided(gateways: &Gateways, decision: &Decision) -> Self {
+        let verdict = said(gateways, &decision.verdict);
+        // Some verdicts that differ by gateways alone are one here.
+        let audit = decision.audit.as_ref().map(|audit| said(gateways, audit)).filter(|audit| *audit != verdict);
+        Self { verdict, rules: decision.rules.clone(), audit, log: decision.log, fragment: false }
     }
 
     /// What happens to a fragment that may be of any of several flows.
@@ -84,10 +97,15 @@ impl Outcome {
         if parts.clone().all(|part| part == first) {
             return Some(first.clone());
         }
-        let passes = |part: &Self| matches!(part.verdict, Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed);
-        let verdict = match parts.clone().find(|part| !passes(part)) {
-            Some(_) => Verdict::Denied,
-            None => parts.clone().map(|part| part.verdict).max()?,
+        let by_its_node =
+            |part: &Self| matches!(part.verdict, Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed);
+        let verdict = match parts.clone().map(|part| part.verdict).max()? {
+            last if parts.clone().all(by_its_node) => last,
+            // Nobody knows through which gateway it would leave, unless it is the same for all.
+            Verdict::Via(number) if parts.clone().all(|part| part.verdict == Verdict::Via(number)) => {
+                Verdict::Via(number)
+            }
+            _ => Verdict::Denied,
         };
         let log = parts.clone().any(|part| part.log || part.audit.is_some());
         Some(Self { log, fragment: true, ..Self::plain(verdict) })
@@ -95,8 +113,8 @@ impl Outcome {
 
     fn passes(&self, unknown: Unknown) -> bool {
         match self.verdict {
-            Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed => true,
-            Verdict::Denied => false,
+            Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed | Verdict::Via(_) => true,
+            Verdict::Denied | Verdict::Conflict => false,
             Verdict::Unknown => unknown == Unknown::Pass,
         }
     }
@@ -105,7 +123,11 @@ impl Outcome {
     pub(super) fn word(&self, unknown: Unknown) -> u32 {
         let verdict = if self.passes(unknown) { word::PASS } else { word::DENY };
         let record = if self.log || self.audit.is_some() { word::RECORD } else { 0 };
-        verdict | record
+        let gateway = match self.verdict {
+            Verdict::Via(number) => number << word::GATEWAY_SHIFT,
+            _ => 0,
+        };
+        verdict | record | gateway
     }
 
     /// As the meta part has it.
@@ -120,14 +142,14 @@ impl Outcome {
     }
 }
 
-fn said(verdict: &egress_ir::Verdict) -> Option<Verdict> {
-    Some(match verdict {
+fn said(gateways: &Gateways, verdict: &egress_ir::Verdict) -> Verdict {
+    match verdict {
         egress_ir::Verdict::Inside => Verdict::Inside,
         egress_ir::Verdict::Ungoverned => Verdict::Ungoverned,
-        egress_ir::Verdict::Allowed(None) => Verdict::Allowed,
+        egress_ir::Verdict::Allowed(gateway) => allowed(gateways, &gateway.iter().copied().collect()),
         egress_ir::Verdict::Denied => Verdict::Denied,
-        egress_ir::Verdict::Allowed(Some(_)) | egress_ir::Verdict::Conflict(_) => return None,
-    })
+        egress_ir::Verdict::Conflict(named) => allowed(gateways, named),
+    }
 }
 
 /// Outcomes by number.

@@ -4,6 +4,7 @@
 //! only at the places where the ports of some rule of the list begin or end; a rule for every port changes the base.
 
 use super::check::TooLarge;
+use super::gateways::Gateways;
 use super::intern::Interner;
 use super::matrix::{Matrix, Row, Span};
 use super::outcomes::{Governance, Outcome, Outcomes};
@@ -14,6 +15,7 @@ use rustc_hash::FxHashMap;
 /// Profiles by number, and the outcomes that they lead to.
 pub(super) struct Profiles<'p> {
     program: &'p Program,
+    pub(super) gateways: &'p Gateways,
     ports: &'p Ports,
     /// The place of each rule's port set among those that `ports` was made of.
     set_of: &'p [Option<u32>],
@@ -25,9 +27,15 @@ pub(super) struct Profiles<'p> {
 }
 
 impl<'p> Profiles<'p> {
-    pub(super) fn new(program: &'p Program, ports: &'p Ports, set_of: &'p [Option<u32>], left: usize) -> Self {
+    pub(super) fn new(
+        (program, gateways): (&'p Program, &'p Gateways),
+        ports: &'p Ports,
+        set_of: &'p [Option<u32>],
+        left: usize,
+    ) -> Self {
         Self {
             program,
+            gateways,
             ports,
             set_of,
             outcomes: Outcomes::default(),
@@ -70,7 +78,10 @@ impl<'p> Profiles<'p> {
             edges.extend(runs.iter().flat_map(|&(first, last)| [(first, true, rule), (last + 1, false, rule)]));
         }
         edges.sort_unstable();
-        let mut row = Row { base: self.outcomes.number(governance.outcome(self.program, &always)), own: Vec::new() };
+        let mut row = Row {
+            base: self.outcomes.number(governance.outcome(self.program, self.gateways, &always)),
+            own: Vec::new(),
+        };
         let mut active = always;
         let mut edges = edges.into_iter().peekable();
         while let Some((first, begins, rule)) = edges.next() {
@@ -81,7 +92,7 @@ impl<'p> Profiles<'p> {
                 (Ok(_), true) | (Err(_), false) => {}
             }
             let Some(last) = edges.peek().map(|next| next.0).filter(|next| *next > first) else { continue };
-            let value = self.outcomes.number(governance.outcome(self.program, &active));
+            let value = self.outcomes.number(governance.outcome(self.program, self.gateways, &active));
             if value != row.base {
                 row.push(Span { first, last: last - 1, value });
             }

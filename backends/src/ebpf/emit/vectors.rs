@@ -4,6 +4,7 @@
 //! must become of a flow is always asked of [`egress_ir::Speaking`], never read from the tables.
 
 use super::destinations::Destinations;
+use super::gateways::Gateways;
 use super::intern::place;
 use super::matrix::Row;
 use super::outcomes::{Outcome, Outcomes};
@@ -45,6 +46,7 @@ pub(super) struct Vectors {
 /// All that vectors are chosen from.
 pub(super) struct Choice<'a, 'p> {
     pub(super) program: &'p Program,
+    pub(super) gateways: &'p Gateways,
     pub(super) sources: &'a Sources<'a>,
     pub(super) destinations: &'a Destinations,
     pub(super) ports: &'a Ports,
@@ -393,11 +395,7 @@ impl<'a, 'p> Search<'a, 'p> {
         flow.destination.address = address;
         flow.port = port;
         let decision = speaking.decide(flow, |_| true);
-        let outcome = Outcome::decided(&decision);
-        if outcome.is_none() {
-            self.defect.get_or_insert_with(|| flow.to_string());
-        }
-        outcome
+        Some(Outcome::decided(self.of.gateways, &decision))
     }
 
     fn finish(self) -> Vectors {

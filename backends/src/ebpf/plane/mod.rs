@@ -4,10 +4,12 @@
 //! sends. Out: a [`SnapshotPlane`], which shares no code with the emitter.
 //!
 //! What is assumed: the agent gives each attach point the row of its identity by [`egress_snapshot::Meta::row_of`], and
-//! those without one the default row. An address in the pods' ranges that the snapshot does not know belongs to a pod that
+//! those without one the default row; that packets with the mark of a gateway leave with its first address of their family,
+//! or not at all, as the table for which [`egress_snapshot::gateway`] has the text sees to. An address in the pods' ranges that the snapshot does not know belongs to a pod that
 //! nobody knows; where such pods are stopped ([`egress_snapshot::meta::Unknown::Deny`]), they are no senders. Later
 //! fragments have no ports and are no flows; replies of inbound connections pass without being asked here.
 
+mod gateways;
 mod senders;
 mod sets;
 
@@ -19,10 +21,11 @@ use egress_ir::{
     Unclear, Vocabulary, Workload, protocol,
 };
 use egress_snapshot::meta::Unknown;
+use gateways::Ways;
 use rustc_hash::FxHashMap;
 use senders::Placed;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What a snapshot does with all flows.
@@ -35,17 +38,22 @@ pub struct SnapshotPlane<'d> {
     destinations: [Vec<(u128, u128, u32)>; 2],
     /// Ranges of the port line with their classes.
     ports: Vec<(u32, u32, u32)>,
-    /// The ports that pass, by profile.
-    passing: RefCell<FxHashMap<u32, Rc<PortSet>>>,
-    /// The same, by which port classes pass.
-    known: RefCell<FxHashMap<Vec<bool>, Rc<PortSet>>>,
+    ways: Ways,
+    /// The ports by what happens there, by profile and family.
+    done: RefCell<FxHashMap<(u32, bool), Done>>,
+    /// The same, by what happens to each port class.
+    known: RefCell<FxHashMap<Vec<Outcome>, Done>>,
 }
+
+/// Ports by what happens there, where that is not that the flow is stopped; sorted, and each way once.
+type Done = Rc<BTreeMap<Outcome, PortSet>>;
 
 /// The plane of a snapshot.
 ///
 /// # Errors
 /// [`Unclear`] when sets overlap in too many ways or cannot be read, when something is attached as somebody else than its
-/// identity says, or when those who are unknown are let through although the snapshot says that they are stopped.
+/// identity says, when those who are unknown are let through although the snapshot says that
+/// they are stopped, or when two gateways of the program have the address of one of the snapshot's.
 pub fn plane<'d>(
     decoded: &'d Decoded,
     program: &Program,
@@ -61,7 +69,8 @@ pub fn plane<'d>(
         placed,
         destinations: [v4.collect(), tables.destinations_v6()],
         ports: port_ranges(decoded),
-        passing: RefCell::default(),
+        ways: Ways::of(decoded, program)?,
+        done: RefCell::default(),
         known: RefCell::default(),
     };
     plane.strangers(program)?;
@@ -116,21 +125,35 @@ impl SnapshotPlane<'_> {
         self.placed.get(sender).map(|placed| placed.row)
     }
 
-    /// The ports that pass under a profile.
-    fn passing(&self, profile: u32) -> Rc<PortSet> {
-        if let Some(known) = self.passing.borrow().get(&profile) {
+    /// What happens to flows of an outcome in a family.
+    fn way(&self, outcome: u32, v6: bool) -> Outcome {
+        match self.decoded.passes(outcome) {
+            false => Outcome::Dropped,
+            true => self.ways.way(self.decoded.gateway(outcome), v6),
+        }
+    }
+
+    /// The ports by what happens there under a profile.
+    fn done(&self, profile: u32, v6: bool) -> Done {
+        if let Some(known) = self.done.borrow().get(&(profile, v6)) {
             return Rc::clone(known);
         }
         let tables = &self.decoded.tables;
         let classes = 0..tables.layout().port_class_count;
-        let passes: Vec<bool> = classes.map(|class| self.decoded.passes(tables.outcome(profile, class))).collect();
-        let passing = Rc::clone(self.known.borrow_mut().entry(passes).or_insert_with_key(|passes| {
-            let passes = |class: u32| passes.get(class as usize).copied().unwrap_or(false);
-            let passing = self.ports.iter().filter(|(_, _, class)| passes(*class));
-            Rc::new(PortSet::from_line_ranges(passing.map(|&(first, last, _)| (first, last))))
-        }));
-        self.passing.borrow_mut().insert(profile, Rc::clone(&passing));
-        passing
+        let ways: Vec<Outcome> = classes.map(|class| self.way(tables.outcome(profile, class), v6)).collect();
+        let done = Rc::clone(self.known.borrow_mut().entry(ways).or_insert_with_key(|ways| Rc::new(self.by_way(ways))));
+        self.done.borrow_mut().insert((profile, v6), Rc::clone(&done));
+        done
+    }
+
+    /// The ports of each way, from what happens to each port class.
+    fn by_way(&self, ways: &[Outcome]) -> BTreeMap<Outcome, PortSet> {
+        let all: BTreeSet<Outcome> = ways.iter().copied().filter(|way| *way != Outcome::Dropped).collect();
+        let ports = |way: Outcome| {
+            let done = self.ports.iter().filter(|(_, _, class)| ways.get(*class as usize) == Some(&way));
+            PortSet::from_line_ranges(done.map(|&(first, last, _)| (first, last)))
+        };
+        all.into_iter().map(|way| (way, ports(way))).filter(|(_, ports)| !ports.is_empty()).collect()
     }
 
     /// Whether those who are unknown are stopped everywhere but inside, if the snapshot says so.
@@ -142,8 +165,10 @@ impl SnapshotPlane<'_> {
         for (runs, v6) in self.destinations.iter().zip([false, true]) {
             let inside = program.cluster.inside.of_family(v6);
             for &(first, last, class) in runs {
-                let passing = self.passing(self.decoded.tables.profile(row, class));
-                if !passing.is_empty() && !RangeSet::range(first, last).is_subset(&inside) {
+                let done = self.done(self.decoded.tables.profile(row, class), v6);
+                if let Some(passing) = done.values().next()
+                    && !RangeSet::range(first, last).is_subset(&inside)
+                {
                     let (first, last) = (from_bits(v6, first), from_bits(v6, last));
                     return Err(unclear(format!(
                         "those who are unknown are let through to {first}-{last} on {passing}, but should be stopped"
@@ -186,7 +211,7 @@ impl Plane for SnapshotPlane<'_> {
                 Some(list) => list,
                 None => {
                     let profile = self.decoded.tables.profile(row, class);
-                    *of_profile.entry(profile).or_insert_with(|| list_of(&self.passing(profile), vocabulary))
+                    *of_profile.entry(profile).or_insert_with(|| list_of(&self.done(profile, v6), vocabulary))
                 }
             };
             *known = Some(list);
@@ -206,22 +231,21 @@ impl Plane for SnapshotPlane<'_> {
             (Workload::Pod(pod), None) => senders::row_of(self.decoded, pod),
             (Workload::Address(address), None) => self.decoded.tables.source(*address),
         };
-        let (_, passes) = self.decoded.decide(row, flow.destination.address, flow.port);
-        Ok(if passes { Outcome::Passes(None) } else { Outcome::Dropped })
+        let (outcome, _) = self.decoded.decide(row, flow.destination.address, flow.port);
+        Ok(self.way(outcome, flow.destination.address.is_ipv6()))
     }
 }
 
-/// The one way of writing down that these ports pass and no others.
-fn list_of(passing: &PortSet, vocabulary: &mut Vocabulary) -> ListId {
-    let (entries, default) = if passing.is_empty() {
-        (Vec::new(), Outcome::Dropped)
-    } else if passing.is_any() {
-        (Vec::new(), Outcome::Passes(None))
-    } else {
-        let ports = vocabulary.ports(passing);
-        (vec![Entry { guard: Guard::Always, ports, outcome: Outcome::Passes(None) }], Outcome::Dropped)
+/// The one way of writing down what happens on which ports.
+fn list_of(done: &BTreeMap<Outcome, PortSet>, vocabulary: &mut Vocabulary) -> ListId {
+    let whole = done.iter().find(|(_, ports)| ports.is_any()).map(|(way, _)| *way);
+    let entry = |(way, ports): (&Outcome, &PortSet)| Entry {
+        guard: Guard::Always,
+        ports: vocabulary.ports(ports),
+        outcome: *way,
     };
-    vocabulary.list(&List { entries, default })
+    let entries = if whole.is_some() { Vec::new() } else { done.iter().map(entry).collect() };
+    vocabulary.list(&List { entries, default: whole.unwrap_or(Outcome::Dropped) })
 }
 
 fn unclear(reason: impl Into<String>) -> Unclear {

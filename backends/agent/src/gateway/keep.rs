@@ -1,0 +1,191 @@
+//! The node is kept as its gateways demand: who holds one has its address, everybody else routes to whoever has.
+//!
+//! In: gateways, and whether this node may hold now. Out: macvlan interfaces with addresses that the kernel takes away by
+//! itself, rules, routes. Everything can be done again and again; what is there already stays.
+
+use super::announce::announce;
+use super::net::{Net, Way};
+use super::source::Gateways;
+use crate::failure::Failure;
+use egress_snapshot::gateway::{Gateway, interface};
+use nix::net::if_::if_nametoindex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long an address stays without somebody who holds it, where no lease says less. Kernels count in seconds.
+pub(super) const LASTS: Duration = Duration::from_secs(3);
+/// When after an address came up neighbours are told again, and how often from then on.
+const AGAIN: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+const EVERY: Duration = Duration::from_secs(30);
+
+/// What this node does for its gateways.
+pub(super) struct Keeper {
+    net: Net,
+    /// The interface of the nodes' common segment.
+    over: Option<String>,
+    /// When each address came up here, and how often that was announced.
+    held: BTreeMap<IpAddr, (Instant, usize)>,
+    /// Interfaces that were made here.
+    links: BTreeSet<u32>,
+}
+
+/// What is so now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Present {
+    /// Addresses of gateways that this node has.
+    pub(super) here: BTreeSet<IpAddr>,
+    /// Those of them that this agent brought up.
+    pub(super) held: BTreeSet<IpAddr>,
+}
+
+impl Keeper {
+    pub(super) fn new(over: Option<String>) -> Result<Self, Failure> {
+        Ok(Self { net: Net::open()?, over, held: BTreeMap::new(), links: BTreeSet::new() })
+    }
+
+    /// Brings up what is to be held until `until`, takes down what is not, and routes the rest to others. `until` is asked
+    /// of each gateway; nothing: this node may not hold it.
+    pub(super) fn keep(
+        &mut self,
+        gateways: &Gateways,
+        until: impl Fn(&Gateway) -> Option<Instant>,
+    ) -> Result<Present, Failure> {
+        for gateway in &gateways.all {
+            match until(gateway).and_then(lifetime) {
+                Some(seconds) => self.hold(gateway, seconds)?,
+                None => self.withdraw(gateway)?,
+            }
+        }
+        self.follow(gateways)
+    }
+
+    /// Takes down everything that was brought up here.
+    pub(super) fn withdraw_all(&mut self, gateways: &Gateways) -> Result<(), Failure> {
+        gateways.all.iter().try_for_each(|gateway| self.withdraw(gateway))
+    }
+
+    fn hold(&mut self, gateway: &Gateway, seconds: u32) -> Result<(), Failure> {
+        let managed: Vec<IpAddr> = managed(gateway).collect();
+        let (Some(over), false) = (self.over.clone(), managed.is_empty()) else { return Ok(()) };
+        let name = interface(gateway.number);
+        if self.links.insert(gateway.number) || if_nametoindex(name.as_str()).is_err() {
+            self.net.add_macvlan(&name, index(&over)?, mac(&managed))?;
+            settle(&name, &over)?;
+        }
+        let at = index(&name)?;
+        for address in managed {
+            self.net.put_address(at, address, seconds)?;
+            let (since, told) = self.held.entry(address).or_insert_with(|| (Instant::now(), 0));
+            let due = told.checked_sub(1).is_none_or(|again| {
+                let later = u32::try_from(again).unwrap_or(u32::MAX);
+                since.elapsed() >= AGAIN.get(again).copied().unwrap_or_else(|| EVERY.saturating_mul(later))
+            });
+            if due {
+                *told += 1;
+                announce(&name, address)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn withdraw(&mut self, gateway: &Gateway) -> Result<(), Failure> {
+        managed(gateway).for_each(|address| drop(self.held.remove(&address)));
+        if self.links.remove(&gateway.number) {
+            self.net.delete_link(&interface(gateway.number))?;
+        }
+        Ok(())
+    }
+
+    /// Rules and routes, as the presence of addresses demands.
+    fn follow(&mut self, gateways: &Gateways) -> Result<Present, Failure> {
+        let mine = self.net.addresses()?;
+        let mut present = Present { here: BTreeSet::new(), held: self.held.keys().copied().collect() };
+        for gateway in &gateways.all {
+            for way in ways(gateway, gateways.mask) {
+                if mine.contains_key(&way.address) {
+                    present.here.insert(way.address);
+                    self.net.remove_way(way)?;
+                } else if let (Some(over), true) = (&self.over, gateway.nodes.is_some()) {
+                    self.net.add_way(way, index(over)?)?;
+                }
+            }
+        }
+        Ok(present)
+    }
+
+    /// Takes away the rules of these gateways.
+    pub(super) fn forget(&mut self, gateways: &Gateways) -> Result<(), Failure> {
+        for gateway in &gateways.all {
+            ways(gateway, gateways.mask).try_for_each(|way| self.net.remove_way(way))?;
+        }
+        Ok(())
+    }
+}
+
+/// The addresses of a gateway that whoever holds it brings up: the first of each family, if it is managed.
+pub(super) fn managed(gateway: &Gateway) -> impl Iterator<Item = IpAddr> {
+    let of = |v6| gateway.address(v6).filter(|one| one.managed).map(|one| one.address);
+    [of(false), of(true)].into_iter().flatten()
+}
+
+/// The ways of a gateway, one for each family that it has an address of.
+pub(crate) fn ways(gateway: &Gateway, mask: u32) -> impl Iterator<Item = Way> {
+    let mark = gateway.mark(mask);
+    let way = move |v6| Some(Way { number: gateway.number, mark: mark?, mask, address: gateway.address(v6)?.address });
+    [way(false), way(true)].into_iter().flatten()
+}
+
+/// The kernel's lifetime of an address that is held until then: whole seconds, and its timer may be a quarter of one late.
+/// Nothing where that leaves less than one.
+fn lifetime(until: Instant) -> Option<u32> {
+    let left = until.checked_duration_since(Instant::now())?.checked_sub(Duration::from_millis(250))?;
+    u32::try_from(left.as_secs()).ok().filter(|seconds| *seconds > 0)
+}
+
+pub(super) fn index(name: &str) -> Result<u32, Failure> {
+    if_nametoindex(name).map_err(|_| {
+        Failure::new(format!("there is no interface `{name}`")).help("`ip link` lists those of this network namespace")
+    })
+}
+
+/// A hardware address of the gateway, the same on every node, so that neighbours need not learn another one: locally
+/// administered, and as different as addresses are.
+fn mac(addresses: &[IpAddr]) -> [u8; 6] {
+    let [a, b, c, d] = match addresses.first() {
+        Some(IpAddr::V4(address)) => address.octets(),
+        Some(IpAddr::V6(address)) => {
+            let sum = address.octets().chunks(4).fold([0; 4], |sum: [u8; 4], part| {
+                let mut next = sum;
+                next.iter_mut().zip(part).for_each(|(to, byte)| *to = to.wrapping_mul(31).wrapping_add(*byte));
+                next
+            });
+            sum
+        }
+        None => [0; 4],
+    };
+    [0x02, 0x65, a, b, c, d]
+}
+
+/// Only the interface that has the address answers for it, and what comes in there goes on.
+fn settle(name: &str, over: &str) -> Result<(), Failure> {
+    let settings = [
+        (format!("ipv4/conf/{over}/arp_ignore"), "1"),
+        (format!("ipv4/conf/{name}/arp_ignore"), "1"),
+        (format!("ipv4/conf/{name}/arp_filter"), "0"),
+        (format!("ipv4/conf/{name}/rp_filter"), "2"),
+        (format!("ipv4/conf/{name}/forwarding"), "1"),
+        (format!("ipv6/conf/{name}/forwarding"), "1"),
+        (format!("ipv6/conf/{name}/accept_dad"), "0"),
+        (format!("ipv6/conf/{name}/accept_ra"), "0"),
+    ];
+    for (key, value) in settings {
+        let path = format!("/proc/sys/net/{key}");
+        // A kernel without IPv6 has no settings of it.
+        if Path::new(&path).exists() {
+            std::fs::write(&path, value).map_err(|error| Failure::new(format!("cannot write `{path}`: {error}")))?;
+        }
+    }
+    Ok(())
+}
