@@ -36,6 +36,11 @@ impl Gateways {
         self.numbers.get(&gateway).copied()
     }
 
+    /// The bits that an artifact needs for them: those of the mask, or none.
+    pub(crate) fn mask(&self, mask: u32) -> u32 {
+        if self.numbers.is_empty() { 0 } else { mask }
+    }
+
     /// As nodes know them.
     pub(crate) fn listed(&self, program: &Program) -> Vec<gateway::Gateway> {
         let mut all: Vec<gateway::Gateway> =

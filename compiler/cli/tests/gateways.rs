@@ -38,7 +38,7 @@ const INVENTORY: &str = r#"{ "kind": "List", "items": [
 fn folder(managed: bool) -> Folder {
     let address = if managed { "203.0.113.10 managed" } else { "203.0.113.10" };
     let policy = POLICY.replace("203.0.113.10", address);
-    Folder::new(&[("p.egress", &policy), ("inventory.json", INVENTORY)])
+    Folder::new(&[("p.egress", &policy), ("inventory.json", INVENTORY), ("out/made", "here")])
 }
 
 fn compile(folder: &Folder, targets: &str) -> Run {
@@ -135,7 +135,7 @@ fn whoever_only_routes_needs_somebody_who_filters() {
         let run = folder.run(&[&arguments[..], &["--target", targets]].concat());
         assert_eq!(run.code, Some(1), "{targets}: {run:?}");
         assert!(codes(&run).contains(code), "{targets}: {run:?}");
-        assert_eq!(folder.names(), ["inventory.json", "p.egress"], "{targets}");
+        assert_eq!(folder.names(), ["inventory.json", "out", "p.egress"], "{targets}");
     }
     let folder = folder(true);
     assert_eq!(compile(&folder, "nftables,kube-vip").code, Some(0));

@@ -7,7 +7,6 @@
 
 mod check;
 mod destinations;
-mod gateways;
 mod intern;
 mod matrix;
 mod meta;
@@ -20,12 +19,12 @@ mod tree;
 mod vectors;
 
 use super::options::Options;
+use crate::gateways::Gateways;
 use crate::target::{Artifact, EmitError};
 use check::TooLarge;
 use destinations::Destinations;
 use egress_ir::{DestinationSetId, Id, Inventory, PortSet, PortSetId, Program, RuleId};
 use egress_snapshot::{Meta, file};
-use gateways::Gateways;
 use intern::place;
 use ports::Ports;
 use profiles::Profiles;
@@ -41,7 +40,7 @@ use vectors::{Choice, Vectors};
 /// pods with one address, and dimensions that explode.
 pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options) -> Result<Artifact, Vec<EmitError>> {
     let gateways = Gateways::of(program, options.routing);
-    let errors = check::refusals(program, gateways.refusals(program, options));
+    let errors = check::refusals(program, gateways.refusals(program, options.gateway_mask));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -80,7 +79,7 @@ fn parts(
     let source_lines = sources.lines.each_ref().map(|line| mapped(line, row_of));
     let built = tables::build(&source_lines, &destinations, &ports, &profiles, options).map_err(TooLarge::error)?;
     let mut meta = meta::meta(program, sources, &profiles.outcomes, row_of, options);
-    meta.gateways = gateways.meta(program);
+    meta.gateways = gateways.listed(program);
     let choice =
         Choice { program, gateways, sources, destinations: &destinations, ports: &ports, profiles: &profiles, options };
     let Vectors { vectors, missed, defect: found } = vectors::vectors(&choice);

@@ -3,8 +3,8 @@
 //! In: how a row is governed, and the rules that match. Out: outcomes by number. The test vectors, which come from
 //! `eval` itself, and the differential tests hold the two together.
 
-use super::gateways::Gateways;
 use super::intern::{Interner, place};
+use crate::gateways::Gateways;
 use egress_ir::{Action, Decision, GatewayId, Id, Program, RuleId};
 use egress_snapshot::layout::outcome as word;
 use egress_snapshot::meta::{self, Unknown, Verdict};

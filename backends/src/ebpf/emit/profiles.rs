@@ -4,11 +4,11 @@
 //! only at the places where the ports of some rule of the list begin or end; a rule for every port changes the base.
 
 use super::check::TooLarge;
-use super::gateways::Gateways;
 use super::intern::Interner;
 use super::matrix::{Matrix, Row, Span};
 use super::outcomes::{Governance, Outcome, Outcomes};
 use super::ports::Ports;
+use crate::gateways::Gateways;
 use egress_ir::{Program, RuleId};
 use rustc_hash::FxHashMap;
 

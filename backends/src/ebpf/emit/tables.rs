@@ -69,7 +69,7 @@ pub(super) fn build(
         port_class_count: ports.count(),
         outcome_count: place(profiles.outcomes.len()),
         default_row: row_count.saturating_sub(1),
-        gateway_mask: profiles.gateways.mask(options),
+        gateway_mask: profiles.gateways.mask(options.gateway_mask),
         source_low_count: place(halves.first().map_or(0, |half| half.lows.len())),
         destination_low_count: place(halves.last().map_or(0, |half| half.lows.len())),
         port_root_count: place(ports.roots.len()),

@@ -4,7 +4,6 @@
 //! must become of a flow is always asked of [`egress_ir::Speaking`], never read from the tables.
 
 use super::destinations::Destinations;
-use super::gateways::Gateways;
 use super::intern::place;
 use super::matrix::Row;
 use super::outcomes::{Outcome, Outcomes};
@@ -12,6 +11,7 @@ use super::ports::{NUMBERED, Ports};
 use super::profiles::Profiles;
 use super::sources::{Sources, Spoken};
 use crate::ebpf::options::Options;
+use crate::gateways::Gateways;
 use egress_ir::address::{from_bits, last_bits};
 use egress_ir::{Destination, Flow, Port, Program, RuleId, Speaking, Workload};
 use egress_snapshot::meta::{Vector, Verdict};

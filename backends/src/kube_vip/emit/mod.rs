@@ -14,7 +14,7 @@ mod demand;
 mod objects;
 mod selector;
 
-use crate::target::{Artifact, EmitError, Level, Notice};
+use crate::target::{Artifact, EmitError};
 use egress_ir::{
     Action, AddressSet, Family, Gateway, GatewayId, Inventory, OriginId, Program, Rule, RuleId, RunningPod,
 };
@@ -67,8 +67,7 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
     };
     let mut errors = emitter.errors;
     if errors.is_empty() {
-        let notices = if options.vip_only { Vec::new() } else { vec![routes_only()] };
-        return Ok(Artifact { file_name: "egress.kube-vip.yaml", size: None, bytes, notices });
+        return Ok(Artifact { file_name: "egress.kube-vip.yaml", size: None, bytes, notices: Vec::new() });
     }
     errors.sort();
     errors.dedup();
@@ -100,17 +99,6 @@ pub fn node_label(gateway: &str, namespace: &str, address: IpAddr) -> (String, S
         IpAddr::V6(v6) => format!("{:032x}", v6.to_bits()),
     };
     (format!("{}/{name}.{namespace}", super::annotations::NODE_LABEL), value)
-}
-
-fn routes_only() -> Notice {
-    Notice {
-        level: Level::Note,
-        code: CODE,
-        origin: None,
-        message: "kube-vip only chooses source addresses: what the policy denies must be dropped by another target"
-            .to_owned(),
-        help: Some("compile the same policy for nftables, ebpf or cilium too".to_owned()),
-    }
 }
 
 /// A Service to be written.

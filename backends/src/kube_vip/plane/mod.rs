@@ -136,6 +136,8 @@ impl<P: Plane> Plane for RoutedPlane<P> {
             Some(source) => {
                 pieces::rewritten(&pieces, &self.chains, source, vocabulary, &|to| self.with_address(source, to))
             }
+            // Where nothing is rewritten anywhere, the filter may choose gateways as it likes.
+            None if self.chains.is_empty() => Ok(pieces),
             None => pieces::untouched(pieces, vocabulary),
         }
     }
@@ -144,6 +146,7 @@ impl<P: Plane> Plane for RoutedPlane<P> {
     fn replay(&self, sender: usize, flow: &Flow) -> Result<Outcome, Unclear> {
         match self.filter.replay(self.part(sender)?.of, flow)? {
             Outcome::Dropped => return Ok(Outcome::Dropped),
+            chosen if self.chains.is_empty() => return Ok(chosen),
             Outcome::Passes(None) => {}
             Outcome::Passes(Some(_)) | Outcome::Misrouted => return Err(pieces::routes_itself()),
         }

@@ -80,17 +80,18 @@ impl Job<'_> {
 
     fn emit(&self, target: Target) -> Result<Artifact, Vec<EmitError>> {
         let (program, inventory, digest) = (self.source.program, self.source.inventory, &self.diagnosed.digest);
+        let options = self.options;
         match target {
             Target::Nftables => nftables::emit(program, inventory, &self.nftables),
             Target::Cilium => {
-                let managed = self.options.kube_vip.vips(self.plan, program, digest);
-                cilium::emit(program, inventory, &self.options.cilium.resolved(self.plan, managed, digest))
+                let managed = options.kube_vip.vips(self.plan, program, digest);
+                cilium::emit(program, inventory, &options.cilium.resolved(self.plan, managed, digest))
             }
             Target::Ebpf => {
-                let options = self.options.ebpf.resolved(self.options.generation, self.plan, digest);
-                ebpf::emit(program, inventory, &options)
+                let (number, mask) = (options.generation, options.gateway_mask);
+                ebpf::emit(program, inventory, &options.ebpf.resolved(number, mask, self.plan, digest))
             }
-            Target::KubeVip => kube_vip::emit(program, inventory, &self.options.kube_vip.resolved(self.plan, digest)),
+            Target::KubeVip => kube_vip::emit(program, inventory, &options.kube_vip.resolved(self.plan, digest)),
         }
     }
 

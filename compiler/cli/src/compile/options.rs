@@ -249,7 +249,6 @@ impl NftablesOptions {
             log_rate: self.log_rate.unwrap_or(default.log_rate),
             epoch: self.epoch.or_else(next_epoch),
             ct_mark_mask,
-            routing: default.routing,
             gateway_mask: gateway_mask.unwrap_or(default.gateway_mask),
             generation: generation.or_else(counted_on).unwrap_or(default.generation),
             source_digest: Some(format!("sha256:{digest}")),
@@ -323,7 +322,13 @@ impl EbpfOptions {
     }
 
     /// The backend's options; those not given are its defaults.
-    pub(super) fn resolved(&self, generation: Option<u64>, plan: Plan, digest: &str) -> ebpf::Options {
+    pub(super) fn resolved(
+        &self,
+        generation: Option<u64>,
+        gateway_mask: Option<u32>,
+        plan: Plan,
+        digest: &str,
+    ) -> ebpf::Options {
         let default = ebpf::Options::default();
         ebpf::Options {
             generation: generation.unwrap_or(default.generation),
@@ -335,6 +340,7 @@ impl EbpfOptions {
                 None => default.unknown,
             },
             routing: plan.routing(),
+            gateway_mask: gateway_mask.unwrap_or(default.gateway_mask),
             ..default
         }
     }
