@@ -117,6 +117,20 @@ SECTION("classifier") int bench_verdict(struct __sk_buff *skb)
 	return next_flow(skb) && judge(skb, 14) ? TC_NEXT : TC_SHOT;
 }
 
+/* Parse, and the destination by longest prefix: what any data path pays that looks destinations up so. */
+SECTION("classifier") int bench_trie(struct __sk_buff *skb)
+{
+	struct prefix_key key = { 32, 0 };
+	struct flow flow;
+	u32 *identity;
+
+	if (!next_flow(skb) || !parse(skb, 14, &flow))
+		return TC_SHOT;
+	key.address = be32((u32)(flow.destination_high >> 32));
+	identity = bpf_map_lookup_elem(&addresses, &key);
+	return identity && *identity == 0xffffffff ? TC_SHOT : TC_NEXT;
+}
+
 /* Parse, the sender by a hash, the destination by longest prefix, then the policy by longest prefix: once or twice. */
 INLINE int by_tries(struct __sk_buff *skb, int twice)
 {

@@ -41,7 +41,7 @@ fn main() {
         return;
     }
     let Some(scene) = scene::Scene::for_test("bench") else { return };
-    table::heading("a packet, by prefixes", ["no-op", "parse", "verdict", "1 policy", "2 policies", "added"]);
+    table::heading("a packet, by prefixes", ["no-op", "parse", "verdict", "1 trie", "1 policy", "2 policies", "added"]);
     let mut points = Vec::new();
     for size in SIZES {
         let mut rng = Rng::new(seed(), size as u64);
@@ -53,7 +53,7 @@ fn main() {
         }
         points.push((size, costs));
         if Some(&size) == SIZES.last() {
-            table::heading("100,000 prefixes of IPv4", [""; 6]);
+            table::heading("100,000 prefixes of IPv4", [""; 7]);
             loading::measure(&scene.kernel, &tables);
         }
     }
@@ -65,7 +65,7 @@ fn main() {
 /// One row: what each program costs, and what the verdict is held against. Last what parsing, the verdict and the tries
 /// with one look-up of the policy add to the no-op.
 fn report(size: usize, warmth: &str, costs: &Costs) {
-    let [nothing, parse, verdict, once, twice] = costs.each();
+    let [nothing, parse, verdict, trie, once, twice] = costs.each();
     let added = format!("{:.0} / {:.0} / {:.0}", parse - nothing, verdict - nothing, once - nothing);
     let mut goals = Vec::new();
     let times_parse = Figure::Times(verdict / parse);
@@ -80,9 +80,9 @@ fn report(size: usize, warmth: &str, costs: &Costs) {
         10_000.. => goals.push(("faster than 1 policy", Goal::AtLeast(faster, Figure::Times(10.0)))),
         _ => goals.push(("faster than 1 policy", Goal::None(faster))),
     }
-    let figures = [nothing, parse, verdict, once, twice].map(|n| Figure::Nanos(n).to_string());
-    let [a, b, c, d, e] = figures;
-    line(&format!("{}, {warmth}", table::grouped(size)), [a, b, c, d, e, added], &goals);
+    let figures = [nothing, parse, verdict, trie, once, twice].map(|n| Figure::Nanos(n).to_string());
+    let [a, b, c, d, e, f] = figures;
+    line(&format!("{}, {warmth}", table::grouped(size)), [a, b, c, d, e, f, added], &goals);
 }
 
 /// Nanoseconds of processor time of this thread so far.

@@ -25,7 +25,7 @@ const PORTS: [u16; 4] = [443, 8443, 53, 123];
 
 /// Sends packets with and without the programs.
 pub(crate) fn measure(scene: &Scene, rng: &mut Rng) {
-    heading("a packet of a pod through the node, 1,000 prefixes", [""; 6]);
+    heading("a packet of a pod through the node, 1,000 prefixes", [""; 7]);
     let prefixes = prefixes::draw(rng, PREFIXES);
     let probes = probes(&scene.lab, rng, &prefixes);
     scene.enforce(&snapshot(1, &policy(&prefixes)), &[(SLOT, Endpoint::ByAddress)]);

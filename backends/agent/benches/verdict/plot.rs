@@ -15,9 +15,10 @@ const AREA: [f64; 4] = [64.0, 540.0, 44.0, 366.0];
 /// Of text and axes.
 const GREY: &str = "#7d8590";
 /// Name and colour, from the slowest to the fastest, as they stand above one another.
-const LINES: [(&str, &str); 5] = [
+const LINES: [(&str, &str); 6] = [
     ("Cilium's shape, two policies", "#d1495b"),
     ("Cilium's shape, one policy", "#e08a1e"),
+    ("one trie", "#b08800"),
     ("verdict", "#2f81f7"),
     ("parse only", "#2da44e"),
     ("no-op", "#8c6bb1"),

@@ -9,14 +9,15 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie};
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
-use egress_agent::kernel::{Endpoint, Kernel, New};
+use egress_agent::kernel::{Endpoint, Kernel, New, constants};
 use egress_agent::packet::{Flow, of_flow};
 use egress_snapshot::layout::{Layout, WORDS};
 use egress_testkit::seed::Rng;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-const PROGRAMS: [&str; 5] = ["bench_nothing", "bench_parse", "bench_verdict", "bench_tries", "bench_tries_twice"];
+const PROGRAMS: [&str; 6] =
+    ["bench_nothing", "bench_parse", "bench_verdict", "bench_trie", "bench_tries", "bench_tries_twice"];
 const FLOWS: [u32; 2] = [1024, 65_536];
 const RUNS: usize = 15;
 const PACKETS: u32 = 100_000;
@@ -32,6 +33,8 @@ pub(crate) struct Costs {
     pub(crate) parse: f64,
     /// The agent's program: identity by slot, parser, tables, counters.
     pub(crate) verdict: f64,
+    /// Parser, address by trie, and nothing more.
+    pub(crate) trie: f64,
     /// Parser, sender by hash, address by trie, policy by trie.
     pub(crate) once: f64,
     /// The same with two look-ups of the policy.
@@ -40,8 +43,8 @@ pub(crate) struct Costs {
 
 impl Costs {
     /// In the order of what they do.
-    pub(crate) fn each(&self) -> [f64; 5] {
-        [self.nothing, self.parse, self.verdict, self.once, self.twice]
+    pub(crate) fn each(&self) -> [f64; 6] {
+        [self.nothing, self.parse, self.verdict, self.trie, self.once, self.twice]
     }
 }
 
@@ -53,8 +56,8 @@ pub(crate) fn measure(bpffs: &Path, kernel: &Kernel, tables: &[u8], prefixes: &[
     fill_tries(&mut object, prefixes);
     let costs = FLOWS.map(|flows| {
         fill_flows(&mut object, rng, prefixes, flows);
-        let [nothing, parse, verdict, once, twice] = run(&object);
-        Costs { nothing, parse, verdict, once, twice }
+        let [nothing, parse, verdict, trie, once, twice] = run(&object);
+        Costs { nothing, parse, verdict, trie, once, twice }
     });
     kernel.abandon(generation).unwrap();
     costs
@@ -65,6 +68,7 @@ fn load(folder: &Path, tables: &[u8]) -> Ebpf {
     let layout = Layout::read(tables).unwrap();
     let words = layout.bytes();
     let object = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/bpf/bench.bpf.o")).unwrap();
+    let object = constants::write(&object, tables).unwrap();
     let mut loader = EbpfLoader::new();
     loader.btf(None).override_global("layout", &words[..WORDS.len() * 4], true);
     for map in ["tables", "endpoints", "counters"] {
@@ -112,7 +116,7 @@ fn fill_flows(object: &mut Ebpf, rng: &mut Rng, prefixes: &[Prefix], count: u32)
 }
 
 /// Medians, the programs taking turns.
-fn run(object: &Ebpf) -> [f64; 5] {
+fn run(object: &Ebpf) -> [f64; 6] {
     let flow = Flow {
         source: Ipv4Addr::from(SENDER).into(),
         destination: Ipv4Addr::new(20, 0, 0, 1).into(),
@@ -123,7 +127,7 @@ fn run(object: &Ebpf) -> [f64; 5] {
     let mut frame = vec![0; 12];
     frame.extend([8, 0]);
     frame.extend(of_flow(&flow));
-    let mut figures: [Vec<f64>; 5] = Default::default();
+    let mut figures: [Vec<f64>; 6] = Default::default();
     for _ in 0..RUNS {
         for (name, figures) in PROGRAMS.iter().zip(&mut figures) {
             let program: &SchedClassifier = object.program(name).unwrap().try_into().unwrap();

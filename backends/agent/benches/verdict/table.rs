@@ -62,13 +62,13 @@ impl fmt::Display for Goal {
 }
 
 /// Opens a part of the table.
-pub(crate) fn heading(title: &str, columns: [&str; 6]) {
+pub(crate) fn heading(title: &str, columns: [&str; 7]) {
     let columns: Vec<String> = columns.iter().map(|column| column.to_string()).collect();
     println!("\n{}", row(title, &columns, ""));
 }
 
 /// One line: figures, then those that are held against something, with their names.
-pub(crate) fn line(what: &str, figures: [String; 6], goals: &[(&str, Goal)]) {
+pub(crate) fn line(what: &str, figures: [String; 7], goals: &[(&str, Goal)]) {
     let goals: Vec<String> = goals.iter().map(|(name, goal)| format!("{goal} {name}").trim_end().to_owned()).collect();
     println!("{}", row(&format!("  {what}"), &figures, &goals.join(", ")));
 }
