@@ -87,7 +87,7 @@ NOINLINE int judge_attempt(const struct flow *flow, u32 slot, u32 local, u32 ifi
 	if (!base || !row_of_attempt(slot, flow, &row) || row >= layout.row_count)
 		return 1;
 	class = destination_class(base, flow->destination_high, flow->destination_low, flow->v6);
-	outcome = outcome_of(base, profile_of(base, row, class), port_class(base, flow->protocol, flow->number, 0));
+	outcome = outcome_of(base, row, class, port_class(base, flow->protocol, flow->number, 0));
 	word = outcome_word(base, outcome);
 	/* What must leave through a gateway does not pass the cgroup's hook of packets, which comes too late to say so. */
 	if (((word & OUTCOME_VERDICT) == OUTCOME_PASS && !(word >> OUTCOME_GATEWAY_SHIFT)) ||

@@ -40,11 +40,34 @@ struct layout {
 	u32 outcomes_line;
 	u32 generation_low;
 	u32 generation_high;
-	u32 reserved;
+	u32 direct_line;
 	u32 gateway_mask;
 };
 
 _Static_assert(sizeof(struct layout) == 132, "thirty-three words");
+
+/*
+ * What a packet needs of the layout stands in the programs as numbers, which the agent writes there before the kernel sees
+ * them (backends/agent/src/kernel/constants.rs): a word would be two instructions more, a dozen times a packet. The
+ * compiler gives it places to write to: instructions that load this number and which constant is meant.
+ */
+enum { PLACEHOLDER = 0x6c790000 };
+
+enum constant {
+	CONSTANT_WORD = 0 << 8,     /* and the place of a word in the layout: that word */
+	CONSTANT_OFFSET = 1 << 8,   /* likewise: the word, which counts lines, in bytes */
+	CONSTANT_PROTOCOL = 2 << 8, /* and a protocol: its word in the part `protocols` */
+	CONSTANT_DIRECT = 3 << 8,   /* and 0: bytes from port class to port class of `direct`; and 1: from row to row */
+};
+
+#define constant(which) \
+	({ \
+		u64 number; \
+		asm volatile("%0 = %1" : "=r"(number) : "i"(PLACEHOLDER | (which))); \
+		(u32)number; \
+	})
+#define layout_word(name) constant(CONSTANT_WORD | __builtin_offsetof(struct layout, name) / 4)
+#define layout_offset(name) constant(CONSTANT_OFFSET | __builtin_offsetof(struct layout, name) / 4)
 
 /* One cache line of the tables, in the widths that are read from it. */
 union line {

@@ -2,18 +2,20 @@
 /*
  * From a flow to its outcome by the generation's tables.
  *
- * `layout` is constant and frozen before the program is loaded, so the verifier knows each of its words and drops every
- * branch that these tables do not need. Every look-up is checked against the map's end; what lies outside is NOTHING,
- * which denies. The agent has checked all of it before: no packet ever sees NOTHING.
+ * All that is known of the tables before a packet comes stands in the program as numbers (`layout.h`), so the verifier
+ * knows it too and drops every branch that these tables do not need. Every look-up is checked against the map's end;
+ * what lies outside is NOTHING, which denies. The agent has checked all of it before: no packet ever sees NOTHING.
  */
 #ifndef EGRESS_LOOKUP_H
 #define EGRESS_LOOKUP_H
 
 #include "abi.h"
 #include "layout.h"
+#include "parse.h"
 
 #define NOTHING 0xffffffffu
 
+/* For what is not on the way of every packet; constant, and frozen before the program is loaded. */
 const volatile struct layout layout = {};
 
 /*
@@ -37,25 +39,31 @@ INLINE const u8 *all_tables(void)
 
 /*
  * Whether what stands `at` bytes from the beginning is inside. The map has one line more than the layout says, so that
- * what begins within the lines ends within the map, whatever its size up to a line; and `lines` is known to the verifier,
+ * what begins within the lines ends within the map, whatever its size up to a line; and the number is known to the verifier,
  * which so believes the check, and drops it where it knew before.
  */
-#define inside(at) ({ opaque(at); likely((at) < layout.lines * 64); })
+#define inside(at) ({ opaque(at); likely((at) < layout_offset(lines)); })
 
-/* The word at `index` of a part that begins at a line. */
-INLINE u32 word_at(const u8 *base, u32 line, u32 index)
+/* The word at `index` of what begins at a byte. */
+INLINE u32 word_at(const u8 *base, u32 first, u32 index)
 {
-	u32 at = line * 64 + index * 4;
+	u32 at = first + index * 4;
 
 	return inside(at) ? *(const u32 *)(base + at) : NOTHING;
 }
 
 /* The half word at `index`. */
-INLINE u32 half_at(const u8 *base, u32 line, u32 index)
+INLINE u32 half_at(const u8 *base, u32 first, u32 index)
 {
-	u32 at = line * 64 + index * 2;
+	u32 at = first + index * 2;
 
 	return inside(at) ? *(const u16 *)(base + at) : NOTHING;
+}
+
+/* The id at `index`. */
+INLINE u32 id_at(const u8 *base, u32 first, u32 index)
+{
+	return layout_word(wide) ? word_at(base, first, index) : half_at(base, first, index);
 }
 
 /* 1 when a is less than b, both below 2^63, without a branch. */
@@ -97,7 +105,7 @@ INLINE u32 line_value(const union line *line, u64 key)
 {
 	u64 place = 0;
 
-	if (layout.wide) {
+	if (layout_word(wide)) {
 #pragma unroll
 		for (u32 i = 1; i < 5; i++)
 			place += is_at_least(key, line->longs[i]);
@@ -116,19 +124,20 @@ INLINE u32 form_value(const u8 *base, u32 entry, u64 key, int v4)
 
 	if (kind == ENTRY_LEAF)
 		return entry;
-	if (v4 && !layout.wide) {
+	if (!inside(at))
+		return NOTHING;
+	if (v4 && !layout_word(wide)) {
+		const u32 *ranges = (const u32 *)(base + at);
 		u32 low = key >> 32 & 0xffff;
 
-		if (kind == ENTRY_CHUNK4)
-			return inside(at) ? chunk_value((const u32 *)(base + at), 4, low) : NOTHING;
-		if (kind == ENTRY_CHUNK8)
-			return inside(at) ? chunk_value((const u32 *)(base + at), 8, low) : NOTHING;
-		if (kind == ENTRY_CHUNK16)
-			return inside(at) ? chunk_value((const u32 *)(base + at), 16, low) : NOTHING;
+		if (likely(kind == ENTRY_CHUNK4))
+			return chunk_value(ranges, 4, low);
+		if (likely(kind == ENTRY_CHUNK8))
+			return chunk_value(ranges, 8, low);
+		if (likely(kind == ENTRY_CHUNK16))
+			return chunk_value(ranges, 16, low);
 	}
-	if (kind == ENTRY_LINE && inside(at))
-		return line_value((const union line *)(base + at), key);
-	return NOTHING;
+	return kind == ENTRY_LINE ? line_value((const union line *)(base + at), key) : NOTHING;
 }
 
 /* The entry at `index` of a table of entries. */
@@ -139,19 +148,14 @@ INLINE u32 entry_at(const u8 *base, u32 entry, u32 index)
 	return inside(at) ? *(const u32 *)(base + at) : NOTHING;
 }
 
-/* The value of a key in the tree that starts with an entry. A key has `bytes` bytes that may be indexed by. */
-INLINE u32 tree_value(const u8 *base, u32 entry, u64 key, u32 bytes, int v4)
+/* The value of a key in the tree below an entry, `used` bits and at most `steps` blocks from its end. */
+INLINE u32 value_below(const u8 *base, u32 entry, u64 key, u32 used, u32 steps, int v4)
 {
-	u64 left = key;
+	u64 left = key << used;
 
-	if (entry >> ENTRY_VALUE_BITS == ENTRY_ROOT) {
-		entry = entry_at(base, entry, left >> 48);
-		left <<= 16;
-		bytes -= 2;
-	}
 #pragma unroll
 	for (u32 i = 0; i < 8; i++) {
-		if (i >= bytes || entry >> ENTRY_VALUE_BITS != ENTRY_BLOCK)
+		if (i >= steps || likely(entry >> ENTRY_VALUE_BITS != ENTRY_BLOCK))
 			break;
 		entry = entry_at(base, entry, left >> 56);
 		left <<= 8;
@@ -159,17 +163,24 @@ INLINE u32 tree_value(const u8 *base, u32 entry, u64 key, u32 bytes, int v4)
 	return form_value(base, entry, key, v4);
 }
 
+/* The value of an IPv4 address, which is the upper half of its key. */
 INLINE u32 tree_value_v4(const u8 *base, u32 entry, u64 key)
 {
-	return tree_value(base, entry, key, 4, 1);
+	if (entry >> ENTRY_VALUE_BITS == ENTRY_ROOT)
+		return value_below(base, entry_at(base, entry, key >> 48), key, 16, 2, 1);
+	return value_below(base, entry, key, 0, 4, 1);
 }
 
-/* Not inlined: it is large, and used for destinations, sources and their low halves. */
+/* The value of half an IPv6 address. Not inlined: it is large, and used for destinations, sources and their low halves. */
 NOINLINE u32 tree_value_v6(u32 entry, u64 key)
 {
 	const u8 *base = all_tables();
 
-	return base ? tree_value(base, entry, key, 8, 0) : NOTHING;
+	if (!base)
+		return NOTHING;
+	if (entry >> ENTRY_VALUE_BITS == ENTRY_ROOT)
+		return value_below(base, entry_at(base, entry, key >> 48), key, 16, 6, 0);
+	return value_below(base, entry, key, 0, 8, 0);
 }
 
 /* A value of `count` or more names a tree over the lower half of the address. */
@@ -185,9 +196,9 @@ INLINE u32 address_value_v6(const u8 *base, u32 tree, u32 lows, u32 low_count, u
 INLINE u32 destination_class(const u8 *base, u64 high, u64 low, int v6)
 {
 	if (v6)
-		return address_value_v6(base, layout.destination_v6, layout.destination_lows_line, layout.destination_low_count,
-					layout.class_count, high, low);
-	return tree_value_v4(base, layout.destination_v4, high);
+		return address_value_v6(base, layout_word(destination_v6), layout_offset(destination_lows_line),
+					layout_word(destination_low_count), layout_word(class_count), high, low);
+	return tree_value_v4(base, layout_word(destination_v4), high);
 }
 
 /* Not inlined: only attach points without an identity of their own ask. */
@@ -198,47 +209,66 @@ NOINLINE u32 source_row(u64 high, u64 low, int v6)
 	if (!base)
 		return NOTHING;
 	if (v6)
-		return address_value_v6(base, layout.source_v6, layout.source_lows_line, layout.source_low_count,
-					layout.row_count, high, low);
-	return tree_value_v4(base, layout.source_v4, high);
+		return address_value_v6(base, layout_word(source_v6), layout_offset(source_lows_line),
+					layout_word(source_low_count), layout_word(row_count), high, low);
+	return tree_value_v4(base, layout_word(source_v4), high);
+}
+
+/* The protocols of nearly all packets have their words in the program. */
+INLINE u32 protocol_word(const u8 *base, u8 protocol)
+{
+	if (likely(protocol == PROTOCOL_TCP))
+		return constant(CONSTANT_PROTOCOL | PROTOCOL_TCP);
+	if (likely(protocol == PROTOCOL_UDP))
+		return constant(CONSTANT_PROTOCOL | PROTOCOL_UDP);
+	return word_at(base, layout_offset(protocols_line), protocol);
 }
 
 INLINE u32 port_class(const u8 *base, u8 protocol, u16 number, int fragment)
 {
-	u32 word = word_at(base, layout.protocols_line, protocol), page;
+	u32 word = protocol_word(base, protocol), page;
 
 	if (unlikely(fragment))
 		return word & 0xffff;
-	page = half_at(base, layout.port_roots_line, (word >> 16) * 256 + (number >> 8));
-	return half_at(base, layout.port_pages_line, page * 256 + (number & 255));
+	page = half_at(base, layout_offset(port_roots_line), (word >> 16) * 256 + (number >> 8));
+	return half_at(base, layout_offset(port_pages_line), page * 256 + (number & 255));
 }
 
-/* One cell of a matrix. `wide`, `stride` and `paged` are known when the program is verified. */
+/* One cell of a matrix. The constants are known when the program is verified. */
 INLINE u32 cell(const u8 *base, u32 first, u32 stride, u32 paged, u32 row, u32 column)
 {
-	u32 line = first + row * stride;
-	u32 cells = layout.wide ? 4 : 5;
+	u32 at = first + row * stride;
+	u32 cells = layout_word(wide) ? 4 : 5;
 
 	if (paged) {
-		line = word_at(base, line, column >> cells);
+		at = word_at(base, at, column >> cells) * 64;
 		column &= (1 << cells) - 1;
 	}
-	return layout.wide ? word_at(base, line, column) : half_at(base, line, column);
+	return id_at(base, at, column);
 }
 
-INLINE u32 profile_of(const u8 *base, u32 row, u32 class)
+INLINE u32 outcome_of(const u8 *base, u32 row, u32 class, u32 port)
 {
-	return cell(base, layout.decisions_line, layout.decisions_stride, layout.decisions_paged, row, class);
-}
+	u32 profile;
 
-INLINE u32 outcome_of(const u8 *base, u32 profile, u32 port)
-{
-	return cell(base, layout.actions_line, layout.actions_stride, layout.actions_paged, profile, port);
+	if (layout_word(direct_line)) {
+		/* Summed up in the order in which its parts are known: the class is last. */
+		u32 at = layout_offset(direct_line) + row * constant(CONSTANT_DIRECT | 1);
+
+		opaque(at);
+		at += port * constant(CONSTANT_DIRECT | 0);
+		opaque(at);
+		return id_at(base, at, class);
+	}
+	profile = cell(base, layout_offset(decisions_line), layout_offset(decisions_stride),
+		       layout_word(decisions_paged), row, class);
+	return cell(base, layout_offset(actions_line), layout_offset(actions_stride), layout_word(actions_paged),
+		    profile, port);
 }
 
 INLINE u32 outcome_word(const u8 *base, u32 outcome)
 {
-	return word_at(base, layout.outcomes_line, outcome);
+	return word_at(base, layout_offset(outcomes_line), outcome);
 }
 
 #endif

@@ -131,15 +131,19 @@ INLINE int take_transport(struct flow *flow, const u8 *at, const u8 *end, u32 ro
 	flow->fragment = 0;
 	flow->first = 0;
 	flow->number = 0;
+	/* Most packets, so they come first. */
+	if (likely(flow->protocol == PROTOCOL_TCP)) {
+		if (unlikely(room < 20 || at + 20 > end))
+			return 0;
+		flow->number = number_of(PROTOCOL_TCP, ((const u16 *)at)[0], ((const u16 *)at)[1]);
+		return 1;
+	}
 	if (!needed)
 		return 1;
 	if (unlikely(room < needed))
 		return 0;
 	/* Constants, because the verifier follows a packet's end only by them. */
-	if (flow->protocol == PROTOCOL_TCP) {
-		if (unlikely(at + 20 > end))
-			return 0;
-	} else if (flow->protocol == PROTOCOL_SCTP) {
+	if (flow->protocol == PROTOCOL_SCTP) {
 		if (unlikely(at + 12 > end))
 			return 0;
 	} else if (unlikely(at + 8 > end)) {

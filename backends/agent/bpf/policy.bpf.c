@@ -56,7 +56,7 @@ INLINE u32 row_of(u32 identity, const struct flow *flow)
 		return identity & ~DIRECT_ROW;
 	endpoint = bpf_map_lookup_elem(&endpoints, &identity);
 	if (unlikely(!endpoint || *endpoint == ENDPOINT_UNKNOWN))
-		return layout.default_row;
+		return layout_word(default_row);
 	if (*endpoint == ENDPOINT_BY_ADDRESS)
 		return source_row(flow->source_high, flow->source_low, flow->v6);
 	return *endpoint - 1;
@@ -171,9 +171,9 @@ INLINE int verdict_on(struct __sk_buff *skb, const u8 *base, u32 identity, u32 o
 	class = destination_class(base, flow->destination_high, flow->destination_low, flow->v6);
 	port = port_class(base, flow->protocol, flow->number, flow->fragment);
 	/* Given directly, a row may be anything; all else was checked when the tables were. */
-	if (unlikely(row >= layout.row_count))
+	if (unlikely(row >= layout_word(row_count)))
 		return malformed(skb, identity, offset);
-	outcome = outcome_of(base, profile_of(base, row, class), port);
+	outcome = outcome_of(base, row, class, port);
 	word = outcome_word(base, outcome);
 	skb->cb[2] = outcome + 1;
 	if (!(identity & DIRECT_ROW))

@@ -4,8 +4,8 @@
 //! numbers are little-endian. Line 0 to 2 hold the [`Layout`]; every other part begins at a line of its own.
 //!
 //! One decision is at most: a walk in the tree of sources (skipped where the attach point says who sends), a walk in the
-//! tree of destinations, three dependent loads for the port class, one cell of `decisions`, one cell of `actions`, one
-//! word of `outcomes`.
+//! tree of destinations, three dependent loads for the port class, one cell of `decisions` and one of `actions` or instead
+//! of both one of `direct`, one word of `outcomes`.
 //!
 //! - **Ids** (rows, classes, profiles, outcomes) have 16 bits, or 32 where [`Layout::wide`] is 1; port classes always 16.
 //! - **Tree**: a start [`Entry`] over a key of 64 bits. An IPv4 address is the upper half of its key (the lower is 0); an
@@ -19,6 +19,9 @@
 //! - **Matrix** (`decisions[row][class]` → profile, `actions[profile][port class]` → outcome): row `r` begins at line
 //!   `first + r * stride`. Dense: cells of the id's width, side by side. Paged: words, one for each line's worth of cells
 //!   (32 narrow ones or 16 wide ones), each the number of the line that holds them; equal lines are shared.
+//! - **Direct**: both matrices multiplied out, where that is small: the outcome of row, port class and class in one look-up.
+//!   The cells of row `r` and port class `p` are dense and begin at line `direct_line + (r * port_class_count + p) *
+//!   direct_stride`, see [`Layout::direct_stride`]. It says nothing that the matrices do not say; readers check that.
 //! - **Outcomes**: one word each, see [`outcome`].
 
 /// The bytes of a line.
@@ -144,11 +147,19 @@ words! {
     generation_low,
     /// The generation, upper half.
     generation_high,
-    /// 0, for later.
-    reserved,
+    /// The part `direct`: its first line; 0 where there is none.
+    direct_line,
     /// The bits of a packet's mark that say through which gateway it leaves, one run of them; 0: no outcome names a gateway,
     /// and marks are left alone.
     gateway_mask,
+}
+
+impl Layout {
+    /// The lines from port class to port class of the part `direct`.
+    #[must_use]
+    pub fn direct_stride(&self) -> u32 {
+        self.class_count.div_ceil(if self.wide == 0 { 32 } else { 16 })
+    }
 }
 
 /// Words of the part `outcomes`.
@@ -247,7 +258,7 @@ mod tests {
     fn a_layout_reads_back() {
         assert_eq!(WORDS.len(), 33);
         let mut layout =
-            Layout { magic: MAGIC, lines: 9, reserved: 7, gateway_mask: 8, generation_high: 5, ..Layout::default() };
+            Layout { magic: MAGIC, lines: 9, direct_line: 7, gateway_mask: 8, generation_high: 5, ..Layout::default() };
         layout.meta_digest = [0xab; 32];
         assert_eq!(Layout::read(&layout.bytes()), Some(layout));
         assert_eq!(Layout::read(&[0; 191]), None);

@@ -4,7 +4,7 @@
 
 use super::pins::{self, Pins};
 use super::shared::COUNT_BEYOND;
-use super::{Early, Endpoint, Generation, KernelError, MOST_SLOTS, Place, early, sys};
+use super::{Early, Endpoint, Generation, KernelError, MOST_SLOTS, Place, constants, early, sys};
 use aya::maps::{Array, MapData, ProgramArray};
 use aya::programs::{CgroupSkb, Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
@@ -107,7 +107,7 @@ fn load(pins: &Pins, layout: &Layout, tables: &[u8], folder: &Path) -> Result<Eb
         .map_pin_path("tables", folder.join("tables"))
         .map_max_entries("endpoints", MOST_SLOTS)
         .map_max_entries("counters", layout.outcome_count.saturating_add(COUNT_BEYOND))
-        .load(POLICY)
+        .load(&constants::write(POLICY, tables)?)
         .map_err(|source| KernelError::object("policy", source))?;
     let skb: &mut CgroupSkb = program(&mut object, "policy_skb")?;
     verified(|| skb.load()).map_err(|source| KernelError::program("policy_skb", source))?;

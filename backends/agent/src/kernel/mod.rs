@@ -31,6 +31,7 @@
 
 mod asked;
 mod attach;
+pub mod constants;
 mod early;
 mod error;
 mod events;

@@ -10,6 +10,7 @@ use egress_ir::address::from_bits;
 use egress_ir::{
     AddressSet, DestinationSetId, GatewayAddress, GatewayId, Id, Inventory, PortSet, PortSetId, Prefix, Program,
 };
+use egress_snapshot::layout::WORDS;
 use egress_snapshot::meta::Unknown;
 use egress_snapshot::{Snapshot, file, gateway};
 use egress_testkit::policies::{PolicyShape, generate, generate_inventory};
@@ -133,4 +134,12 @@ fn company(rng: &mut Rng) -> (Program, Inventory) {
     let inventory = generate_inventory(seed, &shape);
     let inventory = egress_compiler::inventory::read(inventory.as_bytes());
     (program, inventory.unwrap_or_else(|_| panic!("an inventory that cannot be read")))
+}
+
+/// The tables without the part `direct`, so that the matrices are read.
+pub(crate) fn without_direct(tables: &[u8]) -> Vec<u8> {
+    let mut tables = tables.to_vec();
+    let at = WORDS.iter().position(|word| *word == "direct_line").unwrap() * 4;
+    tables[at..at + 4].fill(0);
+    tables
 }

@@ -1,6 +1,6 @@
 //! What must be found: tables that decide otherwise than their program.
 
-use crate::case::Case;
+use crate::case::{Case, without_direct};
 use crate::node::Node;
 use crate::rounds::{Effort, hold};
 use egress_snapshot::layout::{LINE, outcome};
@@ -33,11 +33,15 @@ fn tables_that_decide_otherwise_are_found() {
             assert_eq!(wrong.differences.len() as u64, *count, "{}, outcome {place}", case.name);
             turns += 1;
         }
-        // A sender's row that is another's is found too.
-        if layout.row_count > 1 {
-            let mut wrong = tables.to_vec();
-            let first = layout.decisions_line as usize * LINE;
-            let length = layout.decisions_stride as usize * LINE;
+        // A sender's row that is another's is found too, whichever part is read.
+        let direct = (tables.to_vec(), layout.direct_line, layout.port_class_count * layout.direct_stride());
+        let decisions = (without_direct(tables), layout.decisions_line, layout.decisions_stride);
+        for (mut wrong, line, stride) in [direct, decisions].into_iter().filter(|(_, line, _)| *line > 0) {
+            if layout.row_count < 2 {
+                continue;
+            }
+            let first = line as usize * LINE;
+            let length = stride as usize * LINE;
             let last = first + length * (layout.row_count as usize - 1);
             let (head, tail) = wrong.split_at_mut(last);
             head[first..first + length].swap_with_slice(&mut tail[..length]);

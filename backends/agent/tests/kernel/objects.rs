@@ -1,9 +1,11 @@
 //! The committed objects: that they are what the sources give, byte for byte, and that their types are ours.
 
-use crate::support::run;
+use crate::support::{plain_model, run};
+use crate::tables::Forms;
 use aya::Btf;
-use egress_agent::kernel::RECORDS;
-use egress_snapshot::layout::WORDS;
+use egress_agent::kernel::{RECORDS, constants};
+use egress_snapshot::layout::{Layout, WORDS};
+use egress_testkit::seed::{Rng, seed};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,6 +130,38 @@ fn the_layout_has_the_words_of_the_snapshot() {
     let members: Vec<_> = types.members("layout").iter().map(|(name, at)| (name.as_str(), *at)).collect();
     let words: Vec<_> = WORDS.iter().enumerate().map(|(place, name)| (*name, place as u32 * 4)).collect();
     assert_eq!(members, words);
+}
+
+/// The numbers that instructions of a section load.
+fn loaded(object: &[u8], section_name: &str) -> Vec<u32> {
+    let section = section(object, section_name);
+    let (instructions, _) = section.as_chunks::<8>();
+    let moves = instructions.iter().filter(|instruction| instruction[0] == 0xb7);
+    moves.map(|instruction| u32::from_le_bytes(instruction[4..].try_into().unwrap())).collect()
+}
+
+#[test]
+fn constants_of_the_tables_take_the_place_of_all_placeholders() {
+    let object = std::fs::read(folder().join("policy.bpf.o")).unwrap();
+    let is_placeholder = |number: &&u32| **number >> 16 == 0x6c79;
+    let tables = plain_model(7, 5, 0).tables_with(Forms::Smallest, &mut Rng::new(seed(), 0));
+    let layout = Layout::read(&tables).unwrap();
+    let written = constants::write(&object, &tables).unwrap();
+    let sections = [".text", "cgroup_skb/egress", "classifier", "cgroup/connect4", "cgroup/sendmsg6"];
+    let mut places = 0;
+    for name in sections {
+        let (before, after) = (loaded(&object, name), loaded(&written, name));
+        places += before.iter().filter(is_placeholder).count();
+        assert_eq!(after.iter().filter(is_placeholder).count(), 0, "section `{name}`");
+        let direct = layout.direct_line * 64;
+        assert!(name.starts_with("cgroup/") || after.contains(&direct), "section `{name}`");
+        assert!(name.starts_with("cgroup/") || after.contains(&(layout.lines * 64)), "section `{name}`");
+    }
+    // Nothing else of the object is touched, whatever its other sections hold.
+    let different = object.chunks(8).zip(written.chunks(8)).filter(|(before, after)| before != after).count();
+    assert_eq!(object.len(), written.len());
+    assert!(places > 100 && different == places, "{different} of {places}");
+    assert!(constants::write(&object, &tables[..100]).is_err());
 }
 
 #[test]

@@ -97,10 +97,20 @@ impl Model {
         (layout.decisions_line, layout.decisions_stride) = bytes.matrix(&self.decisions, self.paged);
         (layout.actions_line, layout.actions_stride) = bytes.matrix(&self.actions, self.paged);
         (layout.decisions_paged, layout.actions_paged) = (self.paged.into(), self.paged.into());
+        if forms == Forms::Smallest || rng.between(0, 1) == 0 {
+            layout.direct_line = bytes.matrix(&self.direct(), false).0;
+        }
         layout.outcomes_line = bytes.words(&self.outcomes);
         layout.lines = (bytes.bytes.len() / LINE) as u32;
         bytes.bytes[..LAYOUT_LINES as usize * LINE].copy_from_slice(&layout.bytes());
         bytes.bytes
+    }
+
+    /// Both matrices multiplied out: one row for each row and port class.
+    fn direct(&self) -> Vec<Vec<u32>> {
+        let cells =
+            |row: &Vec<u32>, port: usize| row.iter().map(|profile| self.actions[*profile as usize][port]).collect();
+        self.decisions.iter().flat_map(|row| (0..self.actions[0].len()).map(move |port| cells(row, port))).collect()
     }
 
     fn ports(&self, bytes: &mut Bytes, layout: &mut Layout) {

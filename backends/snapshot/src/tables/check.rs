@@ -23,6 +23,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Layout, TableError> {
     ports(&mut checker, &layout)?;
     matrix::decisions(&layout).check(&mut checker)?;
     matrix::actions(&layout).check(&mut checker)?;
+    matrix::check_direct(&mut checker, &layout)?;
     outcomes(&mut checker, &layout)?;
     match checker.cover.unread(bytes) {
         Some(at) => Err(TableError::Padding { at }),
@@ -52,9 +53,6 @@ fn head(bytes: &[u8]) -> Result<Layout, TableError> {
 fn counts(checker: &Checker<'_>, layout: &Layout) -> Result<(), TableError> {
     if layout.wide > 1 {
         return Err(checker.word("wide", layout.wide.into(), "0 or 1"));
-    }
-    if layout.reserved != 0 {
-        return Err(checker.word("reserved", layout.reserved.into(), "0"));
     }
     if layout.gateway_mask != 0 && gateway::largest(layout.gateway_mask).is_none() {
         return Err(checker.word("gateway_mask", layout.gateway_mask.into(), "0 or one run of bits"));

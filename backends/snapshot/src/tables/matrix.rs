@@ -1,4 +1,5 @@
-//! Matrices: `decisions` and `actions`. In: the layout. Out: one cell, or that all cells are within their bounds.
+//! Matrices: `decisions` and `actions`. In: the layout. Out: one cell, or that all cells are within their bounds, and that
+//! `direct` says the same as both together.
 
 use super::TableError;
 use super::check::Checker;
@@ -126,6 +127,32 @@ impl Matrix {
     fn row(self, row: u32) -> Option<usize> {
         line(self.first).checked_add((row as usize).checked_mul(self.stride as usize)?.checked_mul(LINE)?)
     }
+}
+
+/// Checks that every cell of `direct` is what the matrices say, where there is such a part. They were checked before.
+pub(super) fn check_direct(checker: &mut Checker<'_>, layout: &Layout) -> Result<(), TableError> {
+    if layout.direct_line == 0 {
+        return Ok(());
+    }
+    let (part, raw) = ("the part `direct`", checker.raw);
+    let stride = u64::from(layout.direct_stride()) * LINE as u64;
+    let lines = u64::from(layout.row_count) * u64::from(layout.port_class_count);
+    // What does not fit is found here, so that the walk is no longer than the tables.
+    let first = checker.part(part, layout.direct_line, lines.saturating_mul(stride))?;
+    let (decisions, actions) = (decisions(layout), actions(layout));
+    let starts = (first..).step_by(stride as usize);
+    let keys = (0..layout.row_count).flat_map(|row| (0..layout.port_class_count).map(move |ports| (row, ports)));
+    for ((row, ports), start) in keys.zip(starts) {
+        checker.read(part, start, layout.class_count as usize * raw.id_bytes())?;
+        for class in 0..layout.class_count {
+            let profile = decisions.cell(raw, row, class);
+            let outcome = profile.and_then(|profile| actions.cell(raw, profile, ports));
+            if raw.id(start, class as usize) != outcome {
+                return Err(TableError::Direct { row, ports, class });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How many cells a page has.

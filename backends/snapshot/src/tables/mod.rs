@@ -110,6 +110,16 @@ pub enum TableError {
         /// Its word.
         word: u32,
     },
+    /// A cell of the part `direct` is not what the matrices say.
+    #[error("the part `direct` says otherwise than the matrices of row {row}, port class {ports} and class {class}")]
+    Direct {
+        /// The row.
+        row: u32,
+        /// The port class.
+        ports: u32,
+        /// The destination class.
+        class: u32,
+    },
     /// A byte that nobody reads is not zero.
     #[error("byte {at} is read by nobody and is not zero")]
     Padding {

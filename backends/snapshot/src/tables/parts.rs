@@ -23,6 +23,8 @@ impl Tables {
         let layout = self.layout();
         let plain = |name, bytes| Part { name, bytes, forms: BTreeMap::new() };
         let (rows, profiles) = (layout.row_count, layout.profile_count);
+        let direct = u64::from(rows) * u64::from(layout.port_class_count) * u64::from(layout.direct_stride());
+        let direct = if layout.direct_line == 0 { 0 } else { direct * LINE as u64 };
         vec![
             plain("layout", line(LAYOUT_LINES) as u64),
             self.tree("IPv4 sources", Tree::source_v4(layout)),
@@ -34,6 +36,7 @@ impl Tables {
             plain("port pages", u64::from(layout.port_page_count) * 512),
             self.matrix("decisions", (layout.decisions_line, layout.decisions_stride, rows), layout.decisions_paged),
             self.matrix("actions", (layout.actions_line, layout.actions_stride, profiles), layout.actions_paged),
+            plain("direct", direct),
             plain("outcomes", u64::from(layout.outcome_count) * 4),
         ]
     }

@@ -189,7 +189,7 @@ fn wrong_words_are_refused() {
         ("actions_stride", vec![0, most]),
         ("actions_paged", vec![1, 2, most]),
         ("outcomes_line", vec![0, most]),
-        ("reserved", vec![1, most]),
+        ("direct_line", vec![1, 3, most]),
         ("gateway_mask", vec![5, 0x00ff_00ff, most - 2]),
     ];
     for (name, values) in hostile {
@@ -201,6 +201,51 @@ fn wrong_words_are_refused() {
         }
     }
     assert!(refused > 60);
+}
+
+/// Small tables with the part `direct`, and where it begins.
+fn with_direct() -> (Vec<u8>, usize) {
+    let plain = Tables::new(small().finish()).unwrap();
+    let (mut build, layout) = (small(), plain.layout());
+    let line = |row, ports| {
+        let cells = (0..layout.class_count).flat_map(|class| {
+            let outcome = plain.outcome(plain.profile(row, class), ports);
+            (outcome as u16).to_le_bytes()
+        });
+        let mut cells: Vec<u8> = cells.collect();
+        cells.resize(LINE, 0);
+        cells
+    };
+    let keys = (0..layout.row_count).flat_map(|row| (0..layout.port_class_count).map(move |ports| (row, ports)));
+    let bytes: Vec<u8> = keys.flat_map(|(row, ports)| line(row, ports)).collect();
+    build.layout.direct_line = build.add(&bytes);
+    let start = build.layout.direct_line as usize * LINE;
+    (build.finish(), start)
+}
+
+#[test]
+fn what_is_direct_must_say_what_the_matrices_say() {
+    let (good, start) = with_direct();
+    let tables = Tables::new(good.clone()).unwrap();
+    assert_eq!(tables.parts().iter().find(|part| part.name == "direct").unwrap().bytes, 9 * LINE as u64);
+    let (ports, classes) = (tables.layout().port_class_count, tables.layout().class_count);
+    for row in 0..tables.layout().row_count {
+        for (port, class) in (0..ports).flat_map(|port| (0..classes).map(move |class| (port, class))) {
+            let mut bytes = good.clone();
+            bytes[start + (row * ports + port) as usize * LINE + class as usize * 2] ^= 1;
+            assert_eq!(Tables::new(bytes).map(drop), Err(TableError::Direct { row, ports: port, class }));
+        }
+    }
+    // Behind the last class nothing is read.
+    let mut bytes = good.clone();
+    bytes[start + classes as usize * 2] = 1;
+    assert_eq!(Tables::new(bytes).map(drop), Err(TableError::Padding { at: start + classes as usize * 2 }));
+    // The last line is missing.
+    let mut bytes = good.clone();
+    let lines = (good.len() / LINE) as u32 - 1;
+    bytes.truncate(lines as usize * LINE);
+    set(&mut bytes, word("lines"), lines);
+    assert!(matches!(Tables::new(bytes), Err(TableError::Outside { part: "the part `direct`", .. })));
 }
 
 const MAGIC_BEFORE: u32 = u32::from_le_bytes(*b"EGT\x01");

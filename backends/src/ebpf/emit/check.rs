@@ -112,13 +112,14 @@ fn note(origin: Option<OriginId>, code: &'static str, message: String, help: Opt
 pub(super) fn size(built: &Built) -> String {
     let (sizes, layout) = (built.sizes, built.layout);
     format!(
-        "{} in the kernel (addresses {}, ports {}, decisions {}, actions {}, outcomes {}) for {} kinds of sources, {} of \
+        "{} in the kernel (addresses {}, ports {}, decisions {}, actions {}, both {}, outcomes {}) for {} kinds of sources, {} of \
          destinations, {} of ports",
         bytes(built.bytes.len()),
         bytes(sizes.trees),
         bytes(sizes.ports),
         bytes(sizes.decisions),
         bytes(sizes.actions),
+        bytes(sizes.direct),
         bytes(sizes.outcomes),
         layout.row_count,
         layout.class_count,

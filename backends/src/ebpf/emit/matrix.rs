@@ -5,6 +5,7 @@
 
 use super::intern::{Interner, place};
 use egress_snapshot::LINE;
+use egress_snapshot::tables::NOTHING;
 
 /// A matrix whose rows are mostly alike.
 #[derive(Debug, Default)]
@@ -66,6 +67,12 @@ pub(super) struct Encoded {
 const SMALL: usize = 1 << 14;
 
 impl Matrix {
+    /// A cell of one of its rows.
+    pub(super) fn at(&self, row: &Row, column: u32) -> u32 {
+        let base = || self.bases.get(row.base as usize).and_then(|base| base.get(column as usize));
+        row.own_at(column).or_else(|| base().copied()).unwrap_or(NOTHING)
+    }
+
     /// The bytes when the matrix begins at this line; nothing when it takes more lines than `most`.
     pub(super) fn encode(&self, wide: bool, first_line: usize, most: usize) -> Option<Encoded> {
         let cells = if wide { 16 } else { 32 };

@@ -11,6 +11,7 @@ use super::profiles::Profiles;
 use super::tree::{Forest, Form, Halves, Run};
 use crate::ebpf::options::Options;
 use egress_snapshot::layout::{LAYOUT_LINES, MAGIC};
+use egress_snapshot::tables::NOTHING;
 use egress_snapshot::{Kind, LINE, Layout};
 
 /// Tables, and what was found on the way.
@@ -28,6 +29,7 @@ pub(super) struct Sizes {
     pub(super) ports: usize,
     pub(super) decisions: usize,
     pub(super) actions: usize,
+    pub(super) direct: usize,
     pub(super) outcomes: usize,
 }
 
@@ -38,6 +40,9 @@ struct Planted {
     v6: [Kind; 2],
     lows: [Vec<Kind>; 2],
 }
+
+/// The part `direct` is only worth its place while it stays in the caches nearest to the processor: 128 KiB.
+const DIRECT_LINES: usize = 1 << 11;
 
 /// Ids of 16 bits name at most so many things.
 const NARROW: usize = 1 << 16;
@@ -85,6 +90,7 @@ pub(super) fn build(
     writer.words(profiles.outcomes.values().map(|outcome| outcome.word(options.unknown)));
     sizes.outcomes = profiles.outcomes.len() * 4;
     writer.matrices(destinations, profiles, &mut layout, &mut sizes)?;
+    writer.direct(destinations, profiles, &mut layout, &mut sizes);
     writer.trees(&planted, &mut layout, &mut sizes)?;
     layout.lines = writer.line();
     let mut bytes = writer.bytes;
@@ -158,6 +164,30 @@ impl Writer {
         self.bytes.extend(&decisions.bytes);
         (sizes.actions, sizes.decisions) = (actions.bytes.len(), decisions.bytes.len());
         Ok(())
+    }
+
+    /// Both matrices multiplied out, where that is small.
+    fn direct(&mut self, destinations: &Destinations, profiles: &Profiles<'_>, layout: &mut Layout, sizes: &mut Sizes) {
+        let (rows, ports) = (layout.row_count as usize, layout.port_class_count as usize);
+        let lines = rows.saturating_mul(ports).saturating_mul(layout.direct_stride() as usize);
+        if lines > DIRECT_LINES.min(self.left()) {
+            return;
+        }
+        let (decisions, actions) = (&destinations.matrix, profiles.matrix());
+        let before = self.bytes.len();
+        layout.direct_line = self.line();
+        for row in &decisions.rows {
+            for port in 0..layout.port_class_count {
+                for class in 0..layout.class_count {
+                    let profile = actions.rows.get(decisions.at(row, class) as usize);
+                    let outcome = profile.map_or(NOTHING, |profile| actions.at(profile, port)).to_le_bytes();
+                    let size = if layout.wide == 1 { 4 } else { 2 };
+                    self.bytes.extend(outcome.iter().take(size));
+                }
+                self.pad();
+            }
+        }
+        sizes.direct = self.bytes.len() - before;
     }
 
     fn trees(&mut self, planted: &Planted, layout: &mut Layout, sizes: &mut Sizes) -> Result<(), TooLarge> {
