@@ -20,6 +20,21 @@ pub struct Flow {
     pub fragment: bool,
 }
 
+/// What a link says before a packet to this address (0x0800, 0x86dd).
+#[must_use]
+pub fn ethertype(destination: IpAddr) -> u16 {
+    if destination.is_ipv4() { 0x0800 } else { 0x86dd }
+}
+
+/// The source of a packet to this address that nobody in particular sends: the unspecified address of its family.
+#[must_use]
+pub fn nobody(destination: IpAddr) -> IpAddr {
+    match destination {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
 /// What stands before the transport header's first eight bytes in an IPv6 fragment.
 const FRAGMENT: u8 = 44;
 

@@ -20,7 +20,6 @@ use egress_snapshot::{Snapshot, file, sign};
 pub(crate) use enforce::{Link, fails_early, state_of};
 use plan::Plan;
 use std::path::{Path, PathBuf};
-pub(crate) use vectors::ethertype;
 
 /// The options of `load`.
 #[derive(Debug, clap::Args)]

@@ -3,11 +3,10 @@
 use crate::failure::Failure;
 use crate::words;
 use egress_agent::kernel::{Answer, Found, Generation, Hook, KernelError, MARK_BEFORE};
-use egress_agent::packet::{Flow, of_flow};
+use egress_agent::packet::{Flow, ethertype, nobody, of_flow};
 use egress_snapshot::Snapshot;
 use egress_snapshot::layout::outcome;
 use egress_snapshot::meta::Vector;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How many differences are shown.
 const SHOWN: usize = 3;
@@ -19,15 +18,12 @@ pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Fa
         let passes = snapshot.tables.word(vector.outcome) & outcome::VERDICT == outcome::PASS;
         let gateway = outcome::gateway(snapshot.tables.word(vector.outcome));
         for hook in Hook::BOTH {
-            let expected = match (is_header(vector), hook) {
-                (true, _) => Answer { passes: false, found: Found::Malformed, mark: MARK_BEFORE },
-                (false, Hook::Cgroup) => {
-                    let passes = passes && gateway == 0;
-                    Answer { passes, found: Found::Outcome(vector.outcome), mark: MARK_BEFORE }
-                }
-                (false, Hook::Tc) => {
+            let found = Found::Outcome(vector.outcome);
+            let expected = match hook {
+                Hook::Cgroup => Answer { passes: passes && gateway == 0, found, mark: MARK_BEFORE },
+                Hook::Tc => {
                     let mark = marked(snapshot.tables.layout().gateway_mask, gateway);
-                    Answer { passes, found: Found::Outcome(vector.outcome), mark }
+                    Answer { passes, found, mark }
                 }
             };
             let found = answer(generation, hook, vector)?;
@@ -50,25 +46,10 @@ fn marked(mask: u32, gateway: u32) -> u32 {
     MARK_BEFORE & !mask | gateway.checked_shl(mask.trailing_zeros()).unwrap_or(0)
 }
 
-/// Whether the protocol is an extension header of IPv6 (hop-by-hop options, routing, fragment, destination options): the
-/// tables say something of every number, but no sound packet has one of these as its protocol, and the program denies it.
-fn is_header(vector: &Vector) -> bool {
-    vector.destination.is_ipv6() && !vector.fragment && [0, 43, 44, 60].contains(&vector.protocol)
-}
-
 fn answer(generation: &Generation, hook: Hook, vector: &Vector) -> Result<Answer, KernelError> {
-    let source = match vector.destination {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
     let Vector { row, destination, protocol, number, fragment, .. } = *vector;
-    let packet = of_flow(&Flow { source, destination, protocol, number, fragment });
+    let packet = of_flow(&Flow { source: nobody(destination), destination, protocol, number, fragment });
     generation.run(hook, row, ethertype(destination), &packet)
-}
-
-/// What a link would say before a packet to this address.
-pub(crate) fn ethertype(destination: IpAddr) -> u16 {
-    if destination.is_ipv4() { 0x0800 } else { 0x86dd }
 }
 
 fn difference(place: usize, vector: &Vector, (hook, found): (Hook, Answer), expected: Answer) -> String {

@@ -5,10 +5,11 @@ use crate::generations::Loaded;
 use crate::points::{self, Name};
 use crate::state::State;
 use egress_agent::kernel::Endpoint;
+use egress_agent::packet::nobody;
 use egress_snapshot::Tables;
 use egress_snapshot::show;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// What is asked.
@@ -78,10 +79,7 @@ fn port(text: &str) -> Option<(u8, u16)> {
 /// The row of who is asked about, in a generation.
 pub(super) fn sender(asked: &Asked, active: &Loaded, state: &State) -> Result<Sender, Failure> {
     let from = asked.from.as_str();
-    let source = match asked.destination {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
+    let source = nobody(asked.destination);
     if let Some(row) = from.strip_prefix("row ") {
         let count = active.generation.layout().row_count;
         let row = row.trim().parse::<u32>().ok().filter(|row| *row < count);

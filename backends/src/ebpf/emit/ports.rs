@@ -32,6 +32,9 @@ pub(super) struct Ports {
 /// Protocols with 65,536 numbers; all others have number 0 only.
 pub(super) const NUMBERED: [u8; 5] = [protocol::ICMP, protocol::TCP, protocol::UDP, protocol::ICMPV6, protocol::SCTP];
 
+/// Protocols that in IPv6 are headers before the protocol (RFC 8200, section 4): no packet of IPv6 has one of them.
+pub(super) const HEADERS: [u8; 4] = [0, 43, 44, 60];
+
 /// So many classes fit the tables' 16 bits, the fragments' included.
 pub(super) const MOST: u32 = 0xff00;
 
@@ -98,8 +101,10 @@ impl Ports {
                 let ends = [(protocol, first), (protocol, last)];
                 let ends = ends.get(..if numbered { 2 } else { 1 }).unwrap_or_default();
                 let of_protocol = examples.iter().filter(|(known, _)| *known == protocol).count();
-                // Some of each protocol with numbers, because not all of them exist in both families.
-                if of_protocol == 0 && numbered || examples.len() < EXAMPLES {
+                let in_both = |protocol: &u8| !NUMBERED.contains(protocol) && !HEADERS.contains(protocol);
+                let first_in_both = in_both(&protocol) && !examples.iter().any(|(known, _)| in_both(known));
+                // Some of each protocol with numbers and one of all others, because not all exist in both families.
+                if of_protocol == 0 && numbered || first_in_both || examples.len() < EXAMPLES {
                     examples.extend(ends);
                 }
             }

@@ -7,7 +7,7 @@ use super::destinations::Destinations;
 use super::intern::place;
 use super::matrix::Row;
 use super::outcomes::{Outcome, Outcomes};
-use super::ports::{NUMBERED, Ports};
+use super::ports::{HEADERS, NUMBERED, Ports};
 use super::profiles::Profiles;
 use super::sources::{Sources, Spoken};
 use crate::ebpf::options::Options;
@@ -317,6 +317,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let fits = |(protocol, number): &&(u8, u16)| {
             Flow { workload: any(), destination: Destination::unnamed(address), port: Port::new(*protocol, *number) }
                 .is_well_formed()
+                && !(address.is_ipv6() && HEADERS.contains(protocol))
         };
         let found = tried.find(fits).copied().or(ports.is_none().then_some((6, 443)));
         found.is_some_and(|(protocol, number)| self.ask(row, address, protocol, number))
