@@ -162,6 +162,18 @@ pub fn write(meta: &Meta, tables: &[u8], key: Option<&SigningKey>) -> Result<Vec
     Ok(bytes)
 }
 
+/// The bytes of a snapshot with another meta part, signed with a key where there is one. The tables stay what they are, but
+/// for the digest of the meta part in them; a signature that the snapshot has is not kept.
+///
+/// # Errors
+///
+/// Whatever [`read`] finds wrong with what is given or with what comes out.
+pub fn rewrite(bytes: &[u8], change: impl FnOnce(&mut Meta), key: Option<&SigningKey>) -> Result<Vec<u8>, ReadError> {
+    let Snapshot { mut meta, tables, .. } = read(bytes)?;
+    change(&mut meta);
+    write(&meta, tables.bytes(), key)
+}
+
 /// Reads a snapshot and checks all of it: digest, signature, every index, and that meta and tables belong together.
 ///
 /// # Errors

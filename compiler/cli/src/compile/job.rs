@@ -198,9 +198,7 @@ impl Job<'_> {
 
 /// Signs a snapshot. Nothing when it cannot be signed, which findings say.
 fn sign(artifact: &mut Artifact, key: &SigningKey, found: &mut Vec<Diagnostic>) -> Option<String> {
-    let signed = egress_snapshot::file::read(&artifact.bytes)
-        .and_then(|snapshot| egress_snapshot::file::write(&snapshot.meta, snapshot.tables.bytes(), Some(key)));
-    match signed {
+    match egress_snapshot::file::rewrite(&artifact.bytes, |_| {}, Some(key)) {
         Ok(bytes) => {
             artifact.bytes = bytes;
             let key: String = key.public().iter().map(|byte| format!("{byte:02x}")).collect();

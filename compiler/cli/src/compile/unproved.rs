@@ -5,7 +5,6 @@
 use super::options::Target;
 use crate::render::{Proof, Standing};
 use egress_compiler::{Diagnostic, Severity};
-use egress_snapshot::Meta;
 
 /// What is to be said of an artifact that is not proved.
 pub(super) fn finding(mut finding: Diagnostic, written: bool) -> Diagnostic {
@@ -44,11 +43,7 @@ pub(super) fn marked(target: Target, bytes: &[u8], proof: &Proof) -> Vec<u8> {
 
 /// The snapshot with the reason in its meta part. What cannot be read is not written again, so that no reader takes it.
 fn snapshot(bytes: &[u8], why: String) -> Vec<u8> {
-    let marked = egress_snapshot::file::read(bytes).and_then(|snapshot| {
-        let meta = Meta { unproved: Some(why), ..snapshot.meta };
-        egress_snapshot::file::write(&meta, snapshot.tables.bytes(), None)
-    });
-    marked.unwrap_or_default()
+    egress_snapshot::file::rewrite(bytes, |meta| meta.unproved = Some(why), None).unwrap_or_default()
 }
 
 #[cfg(test)]
