@@ -6,11 +6,11 @@
 use crate::observed::counters;
 use egress_backends::nftables::{Hook, Options, emit};
 use egress_ir::{
-    AddressSet, BlockKind, Decision, Flow, Id, Inventory, Port, Prefix, Program, RuleId, Verdict, Workload,
-    WorkloadSet, WorkloadSetId, eval, protocol,
+    BlockKind, Decision, Flow, Id, Inventory, Prefix, Program, RuleId, Verdict, Workload, WorkloadSet, WorkloadSetId,
+    eval, protocol,
 };
 use egress_testkit::flows::{Sources, biased_flow};
-use egress_testkit::lab::{Lab, NODE_V4, NODE_V6, Outcome, Place, Probe, ProbeKind, Range, Topology};
+use egress_testkit::lab::{Homes, Lab, NODE_V4, NODE_V6, Outcome, Place, Probe, SILENT, probe_of, protocol_name};
 use egress_testkit::programs::{Presence, Shape, random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Flows drawn for each program.
 const FLOWS: usize = 170;
-
-/// Swallows probes, which bear this mark, as the outside does: after they were seen.
-const SILENT: &str = "table inet silent {\n chain pre { type filter hook prerouting priority raw; policy accept;\n\
-                      ip dscp 11 drop\n ip6 dscp 11 drop\n }\n}\n";
 
 /// How often each kind of flow, and each reason to leave one out, occurred.
 type Tally = BTreeMap<&'static str, usize>;
@@ -44,10 +40,9 @@ struct Sent {
 #[test]
 fn a_probe_arrives_exactly_if_its_flow_passes() {
     let name = "a_probe_arrives_exactly_if_its_flow_passes";
-    let map = AddressMap::new();
+    let map = Homes::default();
     let Some(lab) = Lab::for_test(name, &map.topology()).unwrap() else { return };
     for pod in 0..2 {
-        // Answers would be traffic of their own, and errors quote the probes.
         lab.namespace(Place::Pod(pod)).unwrap().nft(SILENT).unwrap();
     }
     let (seed, count) = (seed(), cases(24));
@@ -95,7 +90,7 @@ const KINDS: [&str; 17] = [
 fn prepare(
     seed: u64,
     number: u64,
-    map: &AddressMap,
+    map: &Homes,
     sent: &mut BTreeSet<(IpAddr, IpAddr, u8)>,
     seen: &mut Tally,
     left_out: &mut Tally,
@@ -116,17 +111,17 @@ fn prepare(
     let artifact = emit(&program, known, &options).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
     let mut flows = Vec::new();
     for _ in 0..FLOWS {
-        let (flow, from) = draw(&mut rng, &program, known);
-        let probe = Probe { from, to: flow.destination.address, kind: kind_of(flow.port) };
+        let flow = draw(&mut rng, &program, known);
+        let probe = probe_of(&flow, known).unwrap();
         let answer = (probe.to, probe.from, flow.port.protocol());
         let again = !protocol::WITH_PORTS.contains(&flow.port.protocol())
             && (sent.contains(&answer) || !sent.insert((probe.from, probe.to, flow.port.protocol())));
-        if let Some(reason) = obstacle(map, &probe).or(again.then_some("same connection as an earlier one")) {
+        if let Some(reason) = map.obstacle(&probe).or(again.then_some("same connection as an earlier one")) {
             *left_out.entry(reason).or_default() += 1;
             continue;
         }
         let decision = eval(&program, &flow);
-        for kind in kinds(&program, &flow, from, &decision) {
+        for kind in kinds(&program, &flow, probe.from, &decision) {
             *seen.entry(kind).or_default() += 1;
         }
         flows.push(Sent { flow, probe, decision });
@@ -163,8 +158,8 @@ fn govern_the_node(program: &mut Program) {
     }
 }
 
-/// A flow and the address its packets bear.
-fn draw(rng: &mut Rng, program: &Program, known: Option<&Inventory>) -> (Flow, IpAddr) {
+/// A flow.
+fn draw(rng: &mut Rng, program: &Program, known: Option<&Inventory>) -> Flow {
     let sources = known.map_or(Sources::Addresses, Sources::Inventory);
     let mut flow = biased_flow(rng, program, sources);
     let is_v4 = flow.destination.address.is_ipv4();
@@ -173,14 +168,7 @@ fn draw(rng: &mut Rng, program: &Program, known: Option<&Inventory>) -> (Flow, I
         8..22 => flow.workload = Workload::Address(if is_v4 { NODE_V4 } else { NODE_V6 }),
         _ => {}
     }
-    let from = match &flow.workload {
-        Workload::Address(address) => *address,
-        Workload::Pod(identity) => {
-            let pod = known.unwrap().pods.iter().find(|pod| pod.identity == *identity).unwrap();
-            *pod.addresses.iter().find(|address| address.is_ipv4() == is_v4).unwrap()
-        }
-    };
-    (flow, from)
+    flow
 }
 
 /// An address in the pods' range that no pod of the inventory has.
@@ -204,26 +192,8 @@ fn unknown_pod(rng: &mut Rng, program: &Program, known: Option<&Inventory>, is_v
     }
 }
 
-fn kind_of(port: Port) -> ProbeKind {
-    let [high, low] = port.number().to_be_bytes();
-    match port.protocol() {
-        protocol::TCP => ProbeKind::Tcp(port.number()),
-        protocol::UDP => ProbeKind::Udp(port.number()),
-        protocol::SCTP => ProbeKind::Sctp(port.number()),
-        protocol::ICMP | protocol::ICMPV6 => ProbeKind::Icmp(high, low),
-        other => ProbeKind::Other(other),
-    }
-}
-
 fn kinds(program: &Program, flow: &Flow, from: IpAddr, decision: &Decision) -> Vec<&'static str> {
-    let protocol = match flow.port.protocol() {
-        protocol::TCP => "tcp",
-        protocol::UDP => "udp",
-        protocol::SCTP => "sctp",
-        protocol::ICMP => "icmp",
-        protocol::ICMPV6 => "icmpv6",
-        _ => "other protocol",
-    };
+    let protocol = protocol_name(flow.port);
     let verdict = match decision.verdict {
         Verdict::Inside => "inside",
         Verdict::Ungoverned => "ungoverned",
@@ -242,43 +212,6 @@ fn kinds(program: &Program, flow: &Flow, from: IpAddr, decision: &Decision) -> V
     kinds
 }
 
-/// Which addresses the two pods of the lab hold: together all that random inventories and policies give to sources.
-struct AddressMap([AddressSet; 2]);
-
-impl AddressMap {
-    /// The cluster's ranges are split between the pods, whichever of its sizes a program gives them, so that pods can
-    /// send to each other.
-    fn new() -> Self {
-        let set = crate::draft::addresses;
-        let first = set(&["10.42.0.0/24", "10.42.128.0/17", "100.64.0.0/11", "fd00:42::/113", "fd00:42:0:80::/57"])
-            .union(&set(&["fd00:42:0:8000::/49"]));
-        let second = set(&["10.42.0.0/16", "100.64.0.0/10", "fd00:42::/48"]).difference(&first);
-        Self([first.union(&set(&["10.8.0.0/15", "fd00:8::/31"])), second])
-    }
-
-    fn topology(&self) -> Topology {
-        let range = |prefix: Prefix| Range { network: prefix.address(), length: prefix.length() };
-        Topology { pods: self.0.iter().map(|set| set.prefixes().into_iter().map(range).collect()).collect() }
-    }
-
-    fn holder(&self, address: IpAddr) -> Option<usize> {
-        self.0.iter().position(|set| set.contains(address))
-    }
-}
-
-/// Why the lab cannot send or deliver a probe, whatever the rules.
-fn obstacle(map: &AddressMap, probe: &Probe) -> Option<&'static str> {
-    let is_node = probe.from == NODE_V4 || probe.from == NODE_V6;
-    let home = map.holder(probe.from);
-    if home.is_none() && !is_node {
-        return Some("source outside the lab");
-    }
-    if home.is_some() && home == map.holder(probe.to) {
-        return Some("to the sender itself");
-    }
-    egress_testkit::lab::obstacle(probe)
-}
-
 /// What the lab itself does not deliver would pass for denied.
 fn arrive_without_rules(lab: &Lab, case: &Case) {
     let probes: Vec<Probe> = case.flows.iter().map(|sent| sent.probe).collect();
@@ -289,7 +222,7 @@ fn arrive_without_rules(lab: &Lab, case: &Case) {
 }
 
 /// Sends a case's probes under its rules; compares arrivals with the meaning, and the counters with both.
-fn check(lab: &Lab, case: &Case, map: &AddressMap) {
+fn check(lab: &Lab, case: &Case, map: &Homes) {
     lab.node().nft(&case.file).unwrap_or_else(|error| panic!("{}: {error}\n{}", case.name, case.file));
     let before = counters(lab.node());
     let probes: Vec<Probe> = case.flows.iter().map(|sent| sent.probe).collect();

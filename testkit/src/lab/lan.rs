@@ -13,7 +13,7 @@
 
 use super::error::{LabError, doing};
 use super::namespace::Namespace;
-use super::skippable;
+use super::or_skip;
 use super::teller::Teller;
 use super::topology::quiet_namespace;
 use std::io::{self, Read as _};
@@ -71,7 +71,7 @@ impl Lan {
     /// # Errors
     /// As [`super::Lab::for_test`].
     pub fn for_test(name: &str) -> Result<Option<Self>, LabError> {
-        skippable(name, Self::new())
+        or_skip(name, Self::new())
     }
 
     fn new() -> Result<Self, LabError> {

@@ -37,6 +37,7 @@ mod cgroup;
 mod cost;
 mod error;
 mod flood;
+mod homes;
 mod lan;
 mod namespace;
 mod obstacle;
@@ -60,6 +61,7 @@ pub use cgroup::Cgroup;
 pub use cost::{Candidate, Cost};
 pub use error::LabError;
 pub use flood::{Counts, FloodReport, FlowSpec};
+pub use homes::{Homes, SILENT, probe_of, protocol_name};
 pub use lan::{LAN, Lan, lan_node, lan_pod, on_wire, seen_by_udp};
 pub use namespace::Namespace;
 pub use obstacle::obstacle;
@@ -73,6 +75,22 @@ use topology::{Network, OUTSIDE};
 
 /// Set to `1`, a machine that cannot hold a lab fails its tests instead of skipping them.
 const REQUIRE: &str = "EGRESS_REQUIRE_LAB";
+
+/// What the test of this name runs in. Where this machine cannot hold it, says on standard error that the test is
+/// skipped and why, and gives `None`. With `EGRESS_REQUIRE_LAB=1` that is an error.
+///
+/// # Errors
+/// Those of what is given, [`LabError::Unavailable`] only with `EGRESS_REQUIRE_LAB=1`.
+pub fn or_skip<T>(name: &str, built: Result<T, LabError>) -> Result<Option<T>, LabError> {
+    match built {
+        Err(LabError::Unavailable(why)) if env::var_os(REQUIRE).is_none_or(|set| set != "1") => {
+            // Written past the test harness, which would keep it back from a passing test.
+            let _ = writeln!(io::stderr(), "SKIPPED {name}: {why}");
+            Ok(None)
+        }
+        built => built.map(Some),
+    }
+}
 
 /// The running network. Dropping it ends everything in it.
 #[derive(Debug)]
@@ -103,7 +121,7 @@ impl Lab {
     /// # Errors
     /// As [`Lab::new`].
     pub fn for_test(name: &str, topology: &Topology) -> Result<Option<Self>, LabError> {
-        skippable(name, Self::new(topology))
+        or_skip(name, Self::new(topology))
     }
 
     /// The node, where the rules under test belong.
@@ -177,18 +195,6 @@ impl Lab {
     fn take_numbers(&self, count: usize) -> u64 {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.next_number.fetch_add(count, Ordering::Relaxed)
-    }
-}
-
-/// What was built; nothing, said on standard error, where this machine cannot and need not hold it.
-fn skippable<T>(name: &str, built: Result<T, LabError>) -> Result<Option<T>, LabError> {
-    match built {
-        Err(LabError::Unavailable(why)) if env::var_os(REQUIRE).is_none_or(|set| set != "1") => {
-            // Written past the test harness, which would keep it back from a passing test.
-            let _ = writeln!(io::stderr(), "SKIPPED {name}: {why}");
-            Ok(None)
-        }
-        built => built.map(Some),
     }
 }
 

@@ -14,12 +14,7 @@ mod plot;
 mod prefixes;
 mod programs;
 #[path = "../../tests/traffic/scene.rs"]
-#[expect(
-    dead_code,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "it is of tests, which use what the bench does not, fail by panicking and say what they skip"
-)]
+#[expect(dead_code, clippy::panic, reason = "it is of tests, which use what the bench does not and fail by panicking")]
 mod scene;
 mod table;
 #[path = "../../tests/kernel/tables.rs"]

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it cannot set up")]
 #![expect(clippy::panic, reason = "likewise")]
 #![expect(clippy::indexing_slicing, reason = "what is not there must stop its test")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 mod case;
 mod frames;

@@ -4,6 +4,7 @@
 //! failure). Never: anything that other threads or the machine could notice.
 
 use egress_agent::kernel::Kernel;
+use egress_testkit::lab::{LabError, or_skip};
 use nix::sched::{CloneFlags, unshare};
 use std::path::Path;
 use std::process::Command;
@@ -19,14 +20,7 @@ pub(crate) struct Node {
 impl Node {
     /// Nothing, said loudly, where the test may not have one.
     pub(crate) fn for_test(name: &str) -> Option<Self> {
-        match Self::new() {
-            Ok(node) => Some(node),
-            Err(why) if std::env::var("EGRESS_REQUIRE_LAB").is_ok_and(|set| set == "1") => panic!("{name}: {why}"),
-            Err(why) => {
-                eprintln!("SKIPPED {name}: {why}");
-                None
-            }
-        }
+        or_skip(name, Self::new().map_err(LabError::Unavailable)).unwrap()
     }
 
     fn new() -> Result<Self, String> {

@@ -4,6 +4,7 @@ use crate::support::{Bpffs, plain_model, run};
 use egress_agent::kernel::{
     Attached, Direction, Endpoint, Kernel, KernelError, New, Place, Point, Side, Target, TcKind,
 };
+use egress_testkit::lab::{LabError, or_skip};
 use egress_testkit::seed::{Rng, seed};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -125,9 +126,9 @@ impl Drop for Cgroup {
 fn packets_of_a_cgroup_are_judged() {
     let name = "packets_of_a_cgroup_are_judged";
     let Some(bpffs) = Bpffs::for_test(name) else { return };
-    let Some(cgroup) = Cgroup::new("judged") else {
-        return eprintln!("SKIPPED {name}: no cgroup of version 2 can be made");
-    };
+    let cgroup = Cgroup::new("judged");
+    let cgroup = cgroup.ok_or_else(|| LabError::Unavailable("no cgroup of version 2 can be made".to_owned()));
+    let Some(cgroup) = or_skip(name, cgroup).unwrap() else { return };
     network();
     let kernel = bpffs.kernel();
     let point = Point::Cgroup(cgroup.path.clone());

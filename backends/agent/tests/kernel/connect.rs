@@ -4,7 +4,7 @@
 use crate::support::{Bpffs, random_model, run};
 use crate::tables::Model;
 use egress_agent::kernel::{Attached, Direction, Early, Endpoint, Event, Kernel, New, Place, Point, Target, TcKind};
-use egress_testkit::lab::{Cgroup, LabError};
+use egress_testkit::lab::{Cgroup, or_skip};
 use egress_testkit::seed::{Rng, cases, seed};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -116,13 +116,7 @@ struct Scene {
 impl Scene {
     fn for_test(name: &str) -> Option<Self> {
         let bpffs = Bpffs::for_test(name)?;
-        let cgroup = match Cgroup::new(name) {
-            Err(LabError::Unavailable(why)) if std::env::var("EGRESS_REQUIRE_LAB").is_err() => {
-                eprintln!("SKIPPED {name}: {why}");
-                return None;
-            }
-            other => other.unwrap(),
-        };
+        let cgroup = or_skip(name, Cgroup::new(name)).unwrap()?;
         run("sh", &["-c", "echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6"]).unwrap();
         run("sh", &["-c", "echo '0 0' > /proc/sys/net/ipv4/ping_group_range"]).unwrap();
         for line in [

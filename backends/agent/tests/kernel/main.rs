@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it cannot set up")]
 #![expect(clippy::panic, reason = "likewise")]
 #![expect(clippy::indexing_slicing, reason = "what a model lacks must stop its test")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 mod attaching;
 mod connect;

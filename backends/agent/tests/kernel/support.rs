@@ -3,6 +3,7 @@
 use crate::tables::{Model, Ranges};
 use egress_agent::kernel::{Generation, Kernel, New};
 use egress_agent::packet::{Flow, of_flow};
+use egress_testkit::lab::{LabError, or_skip};
 use egress_testkit::seed::Rng;
 use nix::sched::{CloneFlags, unshare};
 use std::net::IpAddr;
@@ -17,14 +18,7 @@ pub(crate) struct Bpffs {
 impl Bpffs {
     /// Nothing, said loudly, where the test may not have one.
     pub(crate) fn for_test(name: &str) -> Option<Self> {
-        match Self::new() {
-            Ok(bpffs) => Some(bpffs),
-            Err(why) if std::env::var("EGRESS_REQUIRE_LAB").is_ok_and(|set| set == "1") => panic!("{name}: {why}"),
-            Err(why) => {
-                eprintln!("SKIPPED {name}: {why}");
-                None
-            }
-        }
+        or_skip(name, Self::new().map_err(LabError::Unavailable)).unwrap()
     }
 
     fn new() -> Result<Self, String> {

@@ -12,7 +12,6 @@
     clippy::indexing_slicing,
     reason = "helpers of tests fail by panicking, as tests do"
 )]
-#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 mod cases;
 mod counting;

@@ -5,7 +5,7 @@ use egress_backends::ebpf::{Options, emit};
 use egress_compiler::{Input, MemoryFiles, SourceText};
 use egress_ir::{Inventory, Program};
 use egress_snapshot::{Snapshot, file};
-use egress_testkit::lab::{Cgroup, Lab, LabError, Namespace, OUTSIDE_LINK, Topology, pod_link};
+use egress_testkit::lab::{Cgroup, Lab, LabError, Namespace, OUTSIDE_LINK, Topology, or_skip, pod_link};
 use nix::sched::{CloneFlags, unshare};
 use std::path::Path;
 use std::process::Command;
@@ -36,21 +36,11 @@ impl Scene {
 
     pub(crate) fn with(name: &str, topology: &Topology) -> Option<Self> {
         let lab = Lab::for_test(name, topology).unwrap()?;
-        match Cgroup::new("traffic").and_then(|cgroup| Ok((cgroup, Bpffs::new()?))) {
-            Ok((cgroup, bpffs)) => {
-                let kernel = Kernel::open(bpffs.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
-                let guest = Namespace::new("guest").unwrap();
-                Some(Self { lab, guest, kernel, bpffs, cgroup })
-            }
-            Err(LabError::Unavailable(why)) if std::env::var("EGRESS_REQUIRE_LAB").is_ok_and(|set| set == "1") => {
-                panic!("{name}: {why}")
-            }
-            Err(LabError::Unavailable(why)) => {
-                eprintln!("SKIPPED {name}: {why}");
-                None
-            }
-            Err(error) => panic!("{name}: {error}"),
-        }
+        let built = Cgroup::new("traffic").and_then(|cgroup| Ok((cgroup, Bpffs::new()?)));
+        let (cgroup, bpffs) = or_skip(name, built).unwrap()?;
+        let kernel = Kernel::open(bpffs.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let guest = Namespace::new("guest").unwrap();
+        Some(Self { lab, guest, kernel, bpffs, cgroup })
     }
 
     /// Attaches a slot within the node.

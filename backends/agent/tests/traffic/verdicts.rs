@@ -5,21 +5,16 @@
 
 use crate::scene::{Scene, emitted};
 use egress_agent::kernel::{Endpoint, Kernel, Point, Side, TcKind};
-use egress_ir::{AddressSet, Flow, Inventory, Port, Prefix, Program, Workload, eval, protocol};
+use egress_ir::{Flow, Inventory, Program, Workload, eval};
 use egress_snapshot::Snapshot;
 use egress_testkit::flows::{Sources, biased_flow};
-use egress_testkit::lab::{Place, Probe, ProbeKind, Range, Topology, obstacle, pod_link};
+use egress_testkit::lab::{Homes, Place, Probe, SILENT, pod_link, probe_of, protocol_name};
 use egress_testkit::programs::{Presence, Shape, random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// Flows drawn for each program.
 const FLOWS: usize = 400;
-
-/// Swallows probes, which bear this mark, as the outside does: answers would be traffic of their own.
-const SILENT: &str = "table inet silent {\n chain pre { type filter hook prerouting priority raw; policy accept;\n\
-                      ip dscp 11 drop\n ip6 dscp 11 drop\n }\n}\n";
 
 type Tally = BTreeMap<&'static str, usize>;
 
@@ -32,7 +27,7 @@ struct Case {
 
 #[test]
 fn a_probe_arrives_exactly_if_its_flow_passes() {
-    let map = AddressMap::new();
+    let map = Homes::default();
     let Some(mut scene) = Scene::with("a_probe_arrives_exactly_if_its_flow_passes", &map.topology()) else { return };
     for pod in 0..2 {
         scene.lab.namespace(Place::Pod(pod)).unwrap().nft(SILENT).unwrap();
@@ -77,7 +72,7 @@ const KINDS: [&str; 13] = [
     "denied",
 ];
 
-fn draw(seed: u64, number: u64, map: &AddressMap, seen: &mut Tally, left_out: &mut Tally) -> Case {
+fn draw(seed: u64, number: u64, map: &Homes, seen: &mut Tally, left_out: &mut Tally) -> Case {
     let mut rng = Rng::new(seed, number);
     let cluster = if number % 4 == 3 { Presence::Never } else { Presence::Always };
     let program = random_program(&mut rng, &Shape { cluster, hosts: false, gateways: 0, ..Shape::everything() });
@@ -86,9 +81,11 @@ fn draw(seed: u64, number: u64, map: &AddressMap, seen: &mut Tally, left_out: &m
     let name = format!("seed {seed} case {number}");
     let mut flows = Vec::new();
     for _ in 0..FLOWS {
-        let (flow, from) = flow(&mut rng, &program, known);
-        let probe = Probe { from, to: flow.destination.address, kind: kind_of(flow.port) };
-        if let Some(reason) = map.obstacle(&probe).or_else(|| obstacle(&probe)) {
+        let flow = flow(&mut rng, &program, known);
+        let probe = probe_of(&flow, known).unwrap();
+        // What the node itself sends is not judged here.
+        let sender = map.holder(probe.from).is_none().then_some("source that is no pod");
+        if let Some(reason) = sender.or_else(|| map.obstacle(&probe)) {
             *left_out.entry(reason).or_default() += 1;
             continue;
         }
@@ -103,7 +100,7 @@ fn draw(seed: u64, number: u64, map: &AddressMap, seen: &mut Tally, left_out: &m
     Case { name, snapshot: emitted(number + 1, &program, known), flows }
 }
 
-fn flow(rng: &mut Rng, program: &Program, known: Option<&Inventory>) -> (Flow, IpAddr) {
+fn flow(rng: &mut Rng, program: &Program, known: Option<&Inventory>) -> Flow {
     let sources = known.map_or(Sources::Addresses, Sources::Inventory);
     let mut flow = biased_flow(rng, program, sources);
     let v4 = flow.destination.address.is_ipv4();
@@ -112,14 +109,7 @@ fn flow(rng: &mut Rng, program: &Program, known: Option<&Inventory>) -> (Flow, I
         let text = if v4 { "10.42.0.77" } else { "fd00:42::77" };
         flow.workload = Workload::Address(text.parse().unwrap());
     }
-    let from = match &flow.workload {
-        Workload::Address(address) => *address,
-        Workload::Pod(identity) => {
-            let pod = known.unwrap().pods.iter().find(|pod| pod.identity == *identity).unwrap();
-            *pod.addresses.iter().find(|address| address.is_ipv4() == v4).unwrap()
-        }
-    };
-    (flow, from)
+    flow
 }
 
 /// Whether a source is in the pods' ranges, and so a pod, but none that is known.
@@ -128,26 +118,8 @@ fn is_stranger(program: &Program, workload: &Workload) -> bool {
     program.cluster.pods.contains(*address)
 }
 
-fn kind_of(port: Port) -> ProbeKind {
-    let [high, low] = port.number().to_be_bytes();
-    match port.protocol() {
-        protocol::TCP => ProbeKind::Tcp(port.number()),
-        protocol::UDP => ProbeKind::Udp(port.number()),
-        protocol::SCTP => ProbeKind::Sctp(port.number()),
-        protocol::ICMP | protocol::ICMPV6 => ProbeKind::Icmp(high, low),
-        other => ProbeKind::Other(other),
-    }
-}
-
 fn kinds(flow: &Flow, stranger: bool, passes: bool) -> [&'static str; 4] {
-    let protocol = match flow.port.protocol() {
-        protocol::TCP => "tcp",
-        protocol::UDP => "udp",
-        protocol::SCTP => "sctp",
-        protocol::ICMP => "icmp",
-        protocol::ICMPV6 => "icmpv6",
-        _ => "other protocol",
-    };
+    let protocol = protocol_name(flow.port);
     let source = match &flow.workload {
         Workload::Pod(_) => "from a pod",
         Workload::Address(_) if stranger => "from an unknown pod",
@@ -155,42 +127,6 @@ fn kinds(flow: &Flow, stranger: bool, passes: bool) -> [&'static str; 4] {
     };
     let family = if flow.destination.address.is_ipv4() { "ipv4" } else { "ipv6" };
     [protocol, source, family, if passes { "passes" } else { "denied" }]
-}
-
-/// Which addresses the two pods of the lab hold: together all that random inventories and policies give to sources.
-struct AddressMap([AddressSet; 2]);
-
-impl AddressMap {
-    /// The cluster's ranges are split between both, so that pods can send to each other.
-    fn new() -> Self {
-        let set = |texts: &[&str]| {
-            AddressSet::from_prefixes(texts.iter().map(|text| {
-                let (address, length) = text.split_once('/').unwrap();
-                Prefix::containing(address.parse().unwrap(), length.parse().unwrap())
-            }))
-        };
-        let first = set(&["10.42.0.0/24", "10.42.128.0/17", "100.64.0.0/11", "fd00:42::/113", "fd00:42:0:80::/57"])
-            .union(&set(&["fd00:42:0:8000::/49"]));
-        let second = set(&["10.42.0.0/16", "100.64.0.0/10", "fd00:42::/48"]).difference(&first);
-        Self([first.union(&set(&["10.8.0.0/15", "fd00:8::/31"])), second])
-    }
-
-    fn topology(&self) -> Topology {
-        let range = |prefix: Prefix| Range { network: prefix.address(), length: prefix.length() };
-        Topology { pods: self.0.iter().map(|set| set.prefixes().into_iter().map(range).collect()).collect() }
-    }
-
-    fn holder(&self, address: IpAddr) -> Option<usize> {
-        self.0.iter().position(|set| set.contains(address))
-    }
-
-    fn obstacle(&self, probe: &Probe) -> Option<&'static str> {
-        match self.holder(probe.from) {
-            None => Some("source outside of the lab"),
-            home if home == self.holder(probe.to) => Some("to the sender itself"),
-            Some(_) => None,
-        }
-    }
 }
 
 /// Both pods are judged at the host's ends of their pairs, by their addresses.

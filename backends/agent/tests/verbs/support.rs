@@ -3,6 +3,7 @@
 use egress_backends::ebpf::{Options, emit};
 use egress_compiler::{Input, MemoryFiles, SourceText};
 use egress_snapshot::{SigningKey, Snapshot, file};
+use egress_testkit::lab::{LabError, or_skip};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,7 @@ pub(crate) struct Node {
 impl Node {
     /// Nothing, said loudly, where the test may not have one.
     pub(crate) fn for_test(name: &str) -> Option<Self> {
-        match Self::new(name) {
-            Ok(node) => Some(node),
-            Err(why) if std::env::var("EGRESS_REQUIRE_LAB").is_ok_and(|set| set == "1") => panic!("{name}: {why}"),
-            Err(why) => {
-                eprintln!("SKIPPED {name}: {why}");
-                None
-            }
-        }
+        or_skip(name, Self::new(name).map_err(LabError::Unavailable)).unwrap()
     }
 
     fn new(name: &str) -> Result<Self, String> {
