@@ -26,17 +26,25 @@ const ARTIFACTS: u64 = 12;
 const OF_AN_ARTIFACT: usize = 25;
 /// Programs whose sets tell more kinds of pods apart are left out.
 const PODS: usize = 12;
+/// What an artifact with gateways has.
+const GATEWAYS: &str = "kind: CiliumEgressGatewayPolicy";
 
 #[test]
 fn every_mutant_of_an_artifact_is_refuted_or_refused_or_means_the_same() {
     let (seed, count) = (seed(), cases(ARTIFACTS));
     let (mut tally, mut judged, mut made, mut routed) = (Tally::default(), 0, 0, 0);
-    let random = (0..).filter_map(|case| artifact(random(&mut Rng::new(seed ^ 0xc11, case), case % 2 == 0)));
+    let random = |routed: bool, salt: u64| {
+        let programs = (0..).map(move |case| random(&mut Rng::new(seed ^ salt, case), routed));
+        programs.filter_map(artifact).filter(move |(_, text)| !routed || text.contains(GATEWAYS))
+    };
+    let with_gateways = count / 3;
+    let plain = random(false, 0xc11).take(usize::try_from(count - with_gateways).unwrap());
+    let random = random(true, 0x6a7e).take(usize::try_from(with_gateways).unwrap()).chain(plain);
     let small = units::all().into_iter().filter(|(_, program)| units::ranges(program) <= 60);
     let of_units = small.filter_map(|(_, program)| artifact(program));
-    for (program, text) in random.take(usize::try_from(count).unwrap()).chain(of_units) {
+    for (program, text) in random.chain(of_units) {
         let context = format!("seed {seed} artifact {made}");
-        routed += u64::from(text.contains("kind: CiliumEgressGatewayPolicy"));
+        routed += u64::from(text.contains(GATEWAYS));
         let whole = Mutant { kind: "none", what: "nothing".to_owned(), changed: text.clone() };
         let mutants = some(&mut Rng::new(seed, made), mutants::cilium(&text), OF_AN_ARTIFACT);
         for mutant in [whole].into_iter().chain(mutants) {
@@ -188,12 +196,18 @@ fn by_artifact(program: &Program, model: &Model, flow: &Flow) -> Option<Outcome>
     })
 }
 
+/// A label that satisfies a requirement.
+fn label(requirement: &Requirement) -> Option<(String, String)> {
+    let Operator::In(values) = &requirement.operator else { return None };
+    Some((requirement.key.clone(), values.first()?.clone()))
+}
+
 /// The node of a gateway.
 fn node(gateway: &Gateway) -> KnownNode {
     let addresses = gateway.addresses.iter().map(|known| known.address).collect();
     KnownNode {
         name: gateway.name.clone(),
-        labels: [("zone".to_owned(), gateway.name.clone())].into(),
+        labels: gateway.nodes.iter().flat_map(|nodes| &nodes.0).filter_map(label).collect(),
         // No destination: by these nodes reach each other.
         addresses: vec!["192.0.0.8".parse().unwrap()],
         interfaces: vec![KnownInterface { name: "eth0".to_owned(), addresses }],

@@ -38,6 +38,9 @@ pub(super) struct Policy<'m> {
     v6: Result<Outcome, String>,
 }
 
+/// What policies say under one prefix, and whether they leave it out.
+type Entries<'p, 'm> = Vec<(&'p Policy<'m>, bool)>;
+
 /// What happens to the source addresses of flows to some destinations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Route {
@@ -71,7 +74,7 @@ impl<'m> Gateways<'m> {
     /// The destinations of one family that a gateway takes from pods that these policies select, by what happens there;
     /// the sets are disjoint.
     pub(super) fn routes(&self, selecting: &[usize], v6: bool) -> Vec<(Route, AddressSet)> {
-        let mut table: BTreeMap<u8, BTreeMap<Prefix, Vec<(&Policy<'m>, bool)>>> = BTreeMap::new();
+        let mut table: BTreeMap<u8, BTreeMap<Prefix, Entries<'_, 'm>>> = BTreeMap::new();
         for policy in selecting.iter().filter_map(|&place| self.policies.get(place)) {
             let destinations = policy.policy.destinations.iter().map(|placed| (placed.value, false));
             let excluded = policy.policy.excluded.iter().map(|placed| (placed.value, true));
