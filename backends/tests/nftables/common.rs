@@ -1,11 +1,9 @@
 //! What the nftables tests share: shapes of programs that the target can say, and flows as packets.
 
-use egress_backends::nftables::judge::{Translated, Way};
 use egress_backends::nftables::{Hook, Packet};
-use egress_ir::{Flow, Inventory, Program, Verdict, Workload, protocol};
+use egress_ir::{Flow, Inventory, Program, Workload, protocol};
 use egress_testkit::programs::{Presence, Shape, random_program};
 use egress_testkit::seed::Rng;
-use std::net::IpAddr;
 
 /// How one case is set up.
 #[derive(Clone, Copy, Debug)]
@@ -26,27 +24,6 @@ pub(crate) fn settings(case: u64) -> Setting {
 /// A program that the target can say.
 pub(crate) fn program_of(rng: &mut Rng, setting: Setting) -> Program {
     random_program(rng, &shape(setting))
-}
-
-/// The first address of a gateway in the family of another address.
-pub(crate) fn address_of(program: &Program, gateway: egress_ir::GatewayId, like: IpAddr) -> IpAddr {
-    let addresses = program.gateways.at(gateway).addresses.iter().map(|one| one.address);
-    addresses.into_iter().find(|address| address.is_ipv4() == like.is_ipv4()).unwrap()
-}
-
-/// The source address with which a flow's packet must leave a node that has every gateway's address.
-pub(crate) fn expected_source(program: &Program, verdict: &Verdict, packet: &Packet) -> IpAddr {
-    match verdict {
-        Verdict::Allowed(Some(gateway)) => address_of(program, *gateway, packet.destination),
-        _ => packet.source,
-    }
-}
-
-/// The way of a first packet out of a node that has every gateway's address.
-pub(crate) fn way_out(program: &Program, packet: &Packet) -> Way {
-    let local = program.gateways.values().flat_map(|gateway| gateway.addresses.iter().map(|one| one.address));
-    let next_hop = if packet.source.is_ipv4() { "198.18.0.1" } else { "3fff::1" }.parse().unwrap();
-    Way { next_hop, local: local.collect(), translated: Translated::NotYet, labels: 0, masquerade: None }
 }
 
 /// What the target can say, and nothing less.

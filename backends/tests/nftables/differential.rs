@@ -1,12 +1,14 @@
 //! Random programs, emitted, read back and judged packet by packet: the same as their meaning, `egress_ir::eval`.
 
-use crate::common::{Setting, expected_source, is_neighbour_discovery, packet_of, program_of, settings, way_out};
-use egress_backends::nftables::{Hook, Judge, Options, decode, emit};
-use egress_ir::{Program, Workload, eval};
+use crate::common::{Setting, is_neighbour_discovery, packet_of, program_of, settings};
+use egress_backends::nftables::judge::{Translated, Way};
+use egress_backends::nftables::{Hook, Judge, Options, Packet, decode, emit};
+use egress_ir::{Program, Verdict, Workload, eval};
 use egress_testkit::flows::{Sources, biased_flow};
 use egress_testkit::programs::random_inventory;
 use egress_testkit::seed::{Rng, cases, seed};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 const FLOWS: u64 = 40;
 
@@ -90,6 +92,27 @@ fn check(
     }
 }
 
+/// The first address of a gateway in the family of another address.
+fn address_of(program: &Program, gateway: egress_ir::GatewayId, like: IpAddr) -> IpAddr {
+    let addresses = program.gateways.at(gateway).addresses.iter().map(|one| one.address);
+    addresses.into_iter().find(|address| address.is_ipv4() == like.is_ipv4()).unwrap()
+}
+
+/// The source address with which a flow's packet must leave a node that has every gateway's address.
+fn expected_source(program: &Program, verdict: &Verdict, packet: &Packet) -> IpAddr {
+    match verdict {
+        Verdict::Allowed(Some(gateway)) => address_of(program, *gateway, packet.destination),
+        _ => packet.source,
+    }
+}
+
+/// The way of a first packet out of a node that has every gateway's address.
+fn way_out(program: &Program, packet: &Packet) -> Way {
+    let local = program.gateways.values().flat_map(|gateway| gateway.addresses.iter().map(|one| one.address));
+    let next_hop = if packet.source.is_ipv4() { "198.18.0.1" } else { "3fff::1" }.parse().unwrap();
+    Way { next_hop, local: local.collect(), translated: Translated::NotYet, labels: 0, masquerade: None }
+}
+
 /// Which ways of finding a destination a file uses.
 fn forms(ruleset: &egress_backends::nftables::Ruleset) -> Vec<&'static str> {
     let mut uses: BTreeMap<&str, u64> = BTreeMap::new();
@@ -138,7 +161,6 @@ fn check_logs(
 }
 
 fn kinds(decision: &egress_ir::Decision) -> Vec<&'static str> {
-    use egress_ir::Verdict;
     let verdict = match decision.verdict {
         Verdict::Inside => "inside",
         Verdict::Ungoverned => "ungoverned",

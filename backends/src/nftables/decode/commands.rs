@@ -270,7 +270,6 @@ pub(super) fn hooked<'t>(kind: &'t str, hook: &'t str) -> Result<(ChainKind, Hoo
         ("filter", _) => Ok((ChainKind::Filter, at)),
         ("route", Hook::Output) => Ok((ChainKind::Route, at)),
         ("nat", Hook::Postrouting) => Ok((ChainKind::Nat, at)),
-        ("route" | "nat", _) => Err((kind, "this type of chain is not understood at this hook")),
         _ => Err((kind, "this type of chain is not understood")),
     }
 }

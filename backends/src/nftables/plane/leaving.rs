@@ -294,7 +294,8 @@ impl Found<'_> {
         }
         let beyond = self.line.difference(&address);
         let here = |kind| self.hops(kind, from_it, &beyond);
-        let away = |kind| !gateway.is_elsewhere || self.hops(kind, |packet| to_it(packet) || from_it(packet), &address);
+        let leaves_to_it = |packet: &Packet| to_it(packet) && packet.is_local != Some(true);
+        let away = |kind| !gateway.is_elsewhere || self.hops(kind, leaves_to_it, &address);
         let all = here(Connection::First) && here(Connection::Translated);
         if all && away(Connection::First) && away(Connection::Handed) {
             Ok(Outcome::Passes(Some(gateway.id)))

@@ -24,7 +24,7 @@ mod values;
 mod walk;
 
 use super::judge::{Judge, Packet};
-use super::model::{Hook, Ruleset};
+use super::model::{Hook, Kind, Ruleset};
 use egress_ir::address::to_bits;
 use egress_ir::plane::{Entry, Guard, List, ListId};
 use egress_ir::{Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary};
@@ -74,6 +74,8 @@ pub struct RulesetPlane<'r> {
     judge: Judge<'r>,
     leaving: Leaving<'r>,
     replays: Replays,
+    /// Whether only chains of type `route` judge what the host itself sends.
+    routes_again: bool,
     settings: Vec<(Setting, Residue)>,
     senders: Vec<Sender>,
     /// The groups and the places of their settings.
@@ -119,6 +121,7 @@ pub fn plane_within<'r>(
         judge,
         leaving: Leaving::new(ruleset, program),
         replays: Replays::new(ruleset, program),
+        routes_again: routes_again(ruleset),
         settings: Vec::new(),
         senders: Vec::new(),
         groups: Vec::new(),
@@ -157,6 +160,16 @@ impl RulesetPlane<'_> {
             self.groups.push((group, self.settings.len()));
         }
         self.settings.push((setting, residue));
+    }
+
+    /// The outcome, if routes can follow from it: what the host itself sends is routed before it is marked, and once more
+    /// by chains of type `route` only.
+    fn routed(&self, hook: Hook, outcome: Outcome) -> Result<Outcome, Unclear> {
+        let Outcome::Passes(Some(_)) = outcome else { return Ok(outcome) };
+        if hook == Hook::Output && !self.routes_again {
+            return Err(unclear("what the host sends is marked for a gateway and not routed once more"));
+        }
+        Ok(outcome)
     }
 
     /// The group of a sender and where it is judged.
@@ -200,6 +213,7 @@ impl Plane for RulesetPlane<'_> {
                     Some(way) => *way,
                     None => {
                         let way = self.leaving.outcome(v6, to_bits(group.address), region.packet_mark)?;
+                        let way = self.routed(setting.hook, way)?;
                         ways.insert(region.packet_mark, way);
                         way
                     }
@@ -229,12 +243,19 @@ impl Plane for RulesetPlane<'_> {
         }
         let packet = packet(setting, source, flow);
         let judgement = self.judge.judge(&packet);
-        if judgement.passes {
-            self.replays.outcome(&self.judge, &packet, judgement.packet_mark)
-        } else {
-            Ok(Outcome::Dropped)
+        if !judgement.passes {
+            return Ok(Outcome::Dropped);
         }
+        let outcome = self.replays.outcome(&self.judge, &packet, judgement.packet_mark)?;
+        self.routed(setting.hook, outcome)
     }
+}
+
+/// Whether only chains of type `route` judge what the host itself sends; those that an earlier generation left empty
+/// judge nothing.
+fn routes_again(ruleset: &Ruleset) -> bool {
+    let bases = ruleset.base_chains(Hook::Output);
+    bases.iter().all(|(_, _, base, chain)| base.kind == Kind::Route || chain.rules.is_empty())
 }
 
 /// The first packet of a flow in a setting.
