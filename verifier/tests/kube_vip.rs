@@ -14,7 +14,7 @@
 #![expect(clippy::print_stdout, reason = "how much was checked is said where the test's output is asked for")]
 
 use egress_backends::kube_vip::{self, Options, decode, plane_over};
-use egress_backends::nftables;
+use egress_backends::{cilium, ebpf, nftables};
 use egress_ir::{
     DestinationSet, Flow, Gateway, GatewayAddress, Id, Inventory, Labels, NamespaceSelector, Node, Operator, Outcome,
     Plane, Pod, PodSelector, PortSet, Prefix, Program, Requirement, RunningPod, Selector, Unclear, Verdict, Workload,
@@ -44,9 +44,9 @@ fn solo(number: usize) -> WorkloadSet {
 }
 
 /// A random program in which each rule with a gateway is for one pod, and that pod runs.
-fn unit(case: u64) -> (Program, Inventory) {
+fn unit(case: u64, shape: impl Fn(Shape) -> Shape) -> (Program, Inventory) {
     let mut rng = Rng::new(seed() ^ 0x4b56, case);
-    let shape = Shape {
+    let shape = shape(Shape {
         blocks: 1..=4,
         rules: 1..=4,
         cluster: Presence::Always,
@@ -54,7 +54,7 @@ fn unit(case: u64) -> (Program, Inventory) {
         gateways: 2,
         fine_gateways: case.is_multiple_of(2),
         ..Shape::everything()
-    };
+    });
     let mut program = random_program(&mut rng, &shape);
     let mut inventory = random_inventory(&mut rng, &program);
     for (number, id) in program.gateways.ids().collect::<Vec<_>>().into_iter().enumerate() {
@@ -125,7 +125,7 @@ fn without_gateways(program: &Program) -> Program {
 
 /// What becomes of a program; an error where kube-vip or nftables cannot say it.
 fn compiled(case: u64) -> Result<Case, String> {
-    let (program, inventory) = unit(case);
+    let (program, inventory) = unit(case, |shape| shape);
     let services = kube_vip::emit(&program, Some(&inventory), &Options::default());
     let services = services.map_err(|errors| errors[0].to_string())?;
     let filter = nftables::emit(&without_gateways(&program), Some(&inventory), &nftables::Options::default());
@@ -244,6 +244,75 @@ fn services_over_a_filter_route_as_the_program_says() {
     );
     if count >= 160 {
         assert!(proved > 60 && services > 40 && with_ports > 10 && routed > 200, "too little was checked");
+    }
+}
+
+/// Proves the Services of a program over a filter; the number of Services, or nothing where somebody cannot say it.
+fn proved_over<P: Plane>(program: &Program, inventory: &Inventory, filter: P, context: &str) -> Option<usize> {
+    let services = kube_vip::emit(program, Some(inventory), &Options::default()).ok()?;
+    let model = decode(&services.bytes).unwrap();
+    let plane = plane_over(&model, filter, program, inventory).unwrap_or_else(|why| panic!("{context}: {why}"));
+    let found = match against_source(program, &plane, &mut Prover::default()) {
+        Ok(found) => found,
+        Err(Fault::Unclear(_)) => return None,
+        Err(fault) => panic!("{context}: {fault}"),
+    };
+    match found.answer {
+        Answer::Proved => Some(model.services.len()),
+        Answer::Refuted(blocks) => {
+            let text = String::from_utf8_lossy(&services.bytes);
+            assert!(blocks.iter().any(|block| is_conflict(program, &block.witness)), "{context}: {blocks:?}\n{text}");
+            None
+        }
+        Answer::Unknown(reason) => panic!("{context}: {reason}"),
+    }
+}
+
+#[test]
+fn filters_that_know_pods_and_names_are_routed_too() {
+    let (mut over_tables, mut over_labels, mut named) = (0, 0, 0);
+    let count = cases(60);
+    for case in 0..count {
+        let context = format!("seed {} case {case}", seed());
+        let (program, inventory) = unit(case, |shape| shape);
+        let filter = without_gateways(&program);
+        if let Ok(snapshot) = ebpf::emit(&filter, Some(&inventory), &ebpf::Options::default()) {
+            let decoded = ebpf::decode(&snapshot.bytes).unwrap();
+            let plane = ebpf::plane(&decoded, &program, Some(&inventory)).unwrap();
+            over_tables += proved_over(&program, &inventory, plane, &context).unwrap_or(0);
+        }
+        let (program, inventory) = unit(case, of_cilium);
+        if let Ok(objects) = cilium::emit(&without_gateways(&program), &cilium::Options::default()) {
+            let model = cilium::decode(&objects.bytes).unwrap();
+            let plane = cilium::plane::plane(&model, &program, Some(&inventory)).unwrap();
+            let services = proved_over(&program, &inventory, plane, &context).unwrap_or(0);
+            over_labels += services;
+            let by_name = |rule: &egress_ir::Rule| {
+                rule.gateway.is_some() && !program.destination_sets.at(rule.destinations).hosts.is_empty()
+            };
+            named += if program.rules.values().any(by_name) { services } else { 0 };
+        }
+    }
+    println!("{over_tables} Services proved over eBPF, {over_labels} over Cilium, {named} in programs with names");
+    if count >= 60 {
+        assert!(over_tables > 20 && over_labels > 10 && named > 3, "too little was proved");
+    }
+}
+
+/// What Cilium can say.
+fn of_cilium(shape: Shape) -> Shape {
+    Shape {
+        blocks: 1..=2,
+        rules: 1..=2,
+        hosts: true,
+        addresses: false,
+        audit: false,
+        icmp_type_zero: false,
+        icmp_codes: false,
+        whole_icmp: false,
+        other_protocols: false,
+        empty_sets: false,
+        ..shape
     }
 }
 

@@ -70,12 +70,14 @@ fn the_inventory_says_how_many_pods_there_are() {
              {{\"app\": \"solo\"}}}}, \"spec\": {{}}, \"status\": {{\"phase\": \"Running\"}}}}"
         )
     };
+    let namespace = "{\"kind\": \"Namespace\", \"apiVersion\": \"v1\", \"metadata\": {\"name\": \"shop\"}}";
     let list =
-        |pods: &[String]| format!("{{\"kind\": \"List\", \"apiVersion\": \"v1\", \"items\": [{}]}}", pods.join(","));
-    let (one, two) = (list(&[pod("a")]), list(&[pod("a"), pod("b")]));
+        |pods: String| format!("{{\"kind\": \"List\", \"apiVersion\": \"v1\", \"items\": [{namespace}, {pods}]}}");
+    let (one, two) = (list(pod("a")), list(format!("{}, {}", pod("a"), pod("b"))));
     let folder = Folder::new(&[("eu.yml", SERVICE), ("one.json", &one), ("two.json", &two), ("bad.json", "{")]);
     let run = |inventory: &str| folder.run(&["lint", "kube-vip", "eu.yml", "--inventory", inventory]);
-    assert!(!run("one.json").stdout.contains("KV003"));
-    assert!(run("two.json").stdout.contains("KV003"));
+    let (one, two) = (run("one.json"), run("two.json"));
+    assert!(one.code == Some(1) && !one.stdout.contains("KV003"), "{one:?}");
+    assert!(two.code == Some(1) && two.stdout.contains("KV003"), "{two:?}");
     assert_eq!(run("bad.json").code, Some(2));
 }

@@ -7,6 +7,9 @@
 //! What is taken for granted, because no file says it: kube-vip is set up as [`Settings::assumed`] says, and of all
 //! chains that translate sources at priority 100 its own is asked first. Where anything else cannot be said exactly, the
 //! plane is [`Unclear`].
+//!
+//! kube-vip rewrites pods that run. So of workloads that rules send through gateways, this plane speaks of those of the
+//! inventory alone, also where the filter knows pods by their labels and speaks of pods that may come.
 
 mod pieces;
 mod senders;
@@ -14,8 +17,10 @@ mod senders;
 use super::model::Model;
 use super::rules::{Chain, Installed, rules};
 use super::settings::Settings;
-use egress_ir::Workload;
-use egress_ir::{Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary};
+use egress_ir::{
+    Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary, Workload,
+    WorkloadSet,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -60,9 +65,18 @@ pub fn plane_over<P: Plane>(
         .filter(|pod| !pod.host_network)
         .map(|pod| ((pod.identity.namespace.clone(), pod.identity.name.clone()), pod.addresses.clone()));
     let pods: BTreeMap<_, _> = pods.collect();
-    let (senders, parts) = senders::split(filter.senders(), &rewritten, &pods);
+    let sets = routed_sets(program);
+    let asks = |workload: &Workload| sets.iter().any(|set| set.contains(workload));
+    let (senders, parts) = senders::split(filter.senders(), &rewritten, &pods, &asks);
     let (gateways, nodes) = (gateways(program), nodes(inventory));
     Ok(RoutedPlane { filter, chains, gateways, senders, parts, pods, nodes })
+}
+
+/// The workloads of blocks in force that send something through a gateway.
+fn routed_sets(program: &Program) -> Vec<&WorkloadSet> {
+    let routes = |block: &&egress_ir::Block| block.rules.iter().any(|&rule| program.rules.at(rule).gateway.is_some());
+    let blocks = program.blocks.values().filter(|block| !block.audit).filter(routes);
+    blocks.map(|block| program.workloads_of(block)).collect()
 }
 
 /// The gateway of each address; nothing for an address that two have.

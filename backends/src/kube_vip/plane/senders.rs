@@ -9,15 +9,16 @@ use std::net::IpAddr;
 pub(super) struct Part {
     /// The place of the filter's sender.
     pub(super) of: usize,
-    /// The addresses of its only member that are rewritten; none for those that nobody rewrites.
+    /// The addresses of its only member that are rewritten; none where nobody rewrites.
     pub(super) rewritten: Vec<IpAddr>,
 }
 
-/// The filter's senders, with every member that is rewritten as a sender of its own.
+/// The filter's senders, with every member that is rewritten, or that rules send through gateways, as a sender of its own.
 pub(super) fn split(
     senders: &[Sender],
     rewritten: &BTreeSet<IpAddr>,
     pods: &BTreeMap<(String, Option<String>), Vec<IpAddr>>,
+    asks: &dyn Fn(&Workload) -> bool,
 ) -> (Vec<Sender>, Vec<Part>) {
     let (mut split, mut parts) = (Vec::new(), Vec::new());
     for (of, sender) in senders.iter().enumerate() {
@@ -25,10 +26,17 @@ pub(super) fn split(
         for pod in &sender.pods {
             let known = pods.get(&(pod.namespace.clone(), pod.name.clone()));
             let own: Vec<IpAddr> = known.into_iter().flatten().copied().filter(|a| rewritten.contains(a)).collect();
-            if !own.is_empty() {
+            if !own.is_empty() || asks(&Workload::Pod(pod.clone())) {
                 rest.pods.retain(|other| other != pod);
-                let (workload, pods) = (Workload::Pod(pod.clone()), vec![pod.clone()]);
-                split.push(Sender { workload, pods, addresses: AddressSet::empty(), ..*sender });
+                // A pod sends by the families that it has addresses of, of which a filter by labels knows nothing.
+                let has = |v6: bool| known.is_some_and(|all| all.iter().any(|address| address.is_ipv6() == v6));
+                split.push(Sender {
+                    workload: Workload::Pod(pod.clone()),
+                    v4: sender.v4 && has(false),
+                    v6: sender.v6 && has(true),
+                    pods: vec![pod.clone()],
+                    addresses: AddressSet::empty(),
+                });
                 parts.push(Part { of, rewritten: own });
             }
         }
@@ -39,8 +47,9 @@ pub(super) fn split(
             parts.push(Part { of, rewritten: vec![address] });
         }
         let nobody = |sender: &Sender| sender.pods.is_empty() && sender.addresses.is_empty();
-        // A sender without members stands for workloads that do not run, which nobody rewrites.
-        if !nobody(&rest) || nobody(sender) {
+        // A sender without members stands for workloads that do not run, which nobody rewrites and a gateway is for only
+        // once they do.
+        if !nobody(&rest) || (nobody(sender) && !asks(&sender.workload)) {
             choose(&mut rest);
             split.push(rest);
             parts.push(Part { of, rewritten: Vec::new() });

@@ -5,6 +5,7 @@
 
 use super::place::{Index, Lines};
 use super::{Report, Summary, counted, coverage, proofs};
+use crate::codes;
 use egress_compiler::{Diagnostic, Label, Severity};
 use egress_ir::SourceId;
 use miette::{
@@ -30,7 +31,7 @@ pub(super) fn render(report: &Report<'_>, coloured: bool) -> String {
     text.extend(report.made.iter().map(|made| format!("{made}\n")));
     text.push_str(&coverage::lines(report.coverage));
     text.push_str(&proofs::lines(report));
-    if let Some(first) = report.findings.first() {
+    if let Some(first) = report.findings.iter().find(|finding| codes::page(finding.code).is_some()) {
         text.push_str(&format!("what a code means: egressc explain {}\n", first.code));
     }
     text
