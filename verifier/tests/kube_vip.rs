@@ -282,7 +282,7 @@ fn filters_that_know_pods_and_names_are_routed_too() {
             over_tables += proved_over(&program, &inventory, plane, &context).unwrap_or(0);
         }
         let (program, inventory) = unit(case, of_cilium);
-        if let Ok(objects) = cilium::emit(&without_gateways(&program), &cilium::Options::default()) {
+        if let Ok(objects) = cilium::emit(&without_gateways(&program), None, &cilium::Options::default()) {
             let model = cilium::decode(&objects.bytes).unwrap();
             let plane = cilium::plane::plane(&model, &program, Some(&inventory)).unwrap();
             let services = proved_over(&program, &inventory, plane, &context).unwrap_or(0);

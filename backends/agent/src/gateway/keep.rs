@@ -91,7 +91,9 @@ impl Keeper {
     }
 
     fn withdraw(&mut self, gateway: &Gateway) -> Result<(), Failure> {
-        managed(gateway).for_each(|address| drop(self.held.remove(&address)));
+        for address in managed(gateway) {
+            self.held.remove(&address);
+        }
         if self.links.remove(&gateway.number) {
             self.net.delete_link(&interface(gateway.number))?;
         }
