@@ -11,7 +11,6 @@
     clippy::indexing_slicing,
     reason = "helpers of tests fail by panicking, as tests do"
 )]
-#![expect(clippy::print_stdout, reason = "how much was checked is said where the test's output is asked for")]
 
 use egress_backends::kube_vip::{self, Options, decode, plane_over};
 use egress_backends::{cilium, ebpf, nftables};
