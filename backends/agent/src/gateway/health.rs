@@ -1,6 +1,6 @@
 //! Whether this node can carry a gateway: its interface has a carrier, and the user's own check succeeds.
 //!
-//! In: an interface, and perhaps a command. Out: yes or no, at any time without waiting.
+//! In: what is known of the interface, and perhaps a command. Out: yes or no, at any time without waiting.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,16 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What is watched.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
-    interface: Option<String>,
+    /// Whether the interface has a carrier; whoever looks at the network says so.
+    carrier: Arc<AtomicBool>,
     /// What the command said last; before it has said anything, this node is not fit.
     checked: Arc<AtomicBool>,
 }
 
 impl Health {
     /// Begins to watch.
-    pub(super) fn watch(interface: Option<&str>, check: Option<&str>) -> Self {
-        let health =
-            Self { interface: interface.map(str::to_owned), checked: Arc::new(AtomicBool::new(check.is_none())) };
+    pub(super) fn watch(check: Option<&str>) -> Self {
+        let health = Self { carrier: Arc::default(), checked: Arc::new(AtomicBool::new(check.is_none())) };
         if let Some(command) = check.map(str::to_owned) {
             let checked = Arc::clone(&health.checked);
             thread::spawn(move || {
@@ -39,13 +39,13 @@ impl Health {
 
     /// Whether the node is fit now.
     pub(super) fn is_good(&self) -> bool {
-        self.checked.load(Ordering::Relaxed) && self.interface.as_deref().is_none_or(has_carrier)
+        self.checked.load(Ordering::Relaxed) && self.carrier.load(Ordering::Relaxed)
     }
-}
 
-/// Reading it fails where the interface is gone or down.
-fn has_carrier(interface: &str) -> bool {
-    std::fs::read_to_string(format!("/sys/class/net/{interface}/carrier")).is_ok_and(|text| text.trim() == "1")
+    /// Says whether the interface has a carrier.
+    pub(super) fn set_carrier(&self, has: bool) {
+        self.carrier.store(has, Ordering::Relaxed);
+    }
 }
 
 fn succeeds(command: &str) -> bool {

@@ -42,6 +42,7 @@ pub(super) struct Present {
 
 impl Keeper {
     pub(super) fn new(over: Option<String>) -> Result<Self, Failure> {
+        over.as_deref().map_or(Ok(()), |over| set(&parent(over)))?;
         Ok(Self { net: Net::open()?, over, held: BTreeMap::new(), links: BTreeSet::new() })
     }
 
@@ -61,6 +62,12 @@ impl Keeper {
         self.follow(gateways)
     }
 
+    /// Whether the interface of the nodes' segment has a carrier; where there is none, nobody is reached.
+    pub(super) fn has_carrier(&mut self) -> bool {
+        let over = self.over.as_deref().and_then(|over| index(over).ok());
+        over.is_some_and(|over| self.net.has_carrier(over).unwrap_or(false))
+    }
+
     /// Takes down everything that was brought up here.
     pub(super) fn withdraw_all(&mut self, gateways: &Gateways) -> Result<(), Failure> {
         gateways.all.iter().try_for_each(|gateway| self.withdraw(gateway))
@@ -72,7 +79,7 @@ impl Keeper {
         let name = interface(gateway.number);
         if self.links.insert(gateway.number) || if_nametoindex(name.as_str()).is_err() {
             self.net.add_macvlan(&name, index(&over)?, mac(&managed))?;
-            settle(&name, &over)?;
+            set(&child(&name))?;
         }
         let at = index(&name)?;
         for address in managed {
@@ -170,18 +177,31 @@ fn mac(addresses: &[IpAddr]) -> [u8; 6] {
     [0x02, 0x65, a, b, c, d]
 }
 
-/// Only the interface that has the address answers for it, and what comes in there goes on.
-fn settle(name: &str, over: &str) -> Result<(), Failure> {
-    let settings = [
-        (format!("ipv4/conf/{over}/arp_ignore"), "1"),
+/// A setting of the network: its file below `/proc/sys/net`, and what it must say.
+type Setting = (String, &'static str);
+
+/// Of the interface of the nodes' segment: it neither answers for addresses that other interfaces have, nor names them when
+/// it asks for others. Else neighbours would learn its hardware address for a gateway's, and what they send for the gateway
+/// would be forwarded as it came, with the pod's own address.
+fn parent(over: &str) -> [Setting; 2] {
+    [(format!("ipv4/conf/{over}/arp_ignore"), "1"), (format!("ipv4/conf/{over}/arp_announce"), "2")]
+}
+
+/// Of the interface that has a gateway's address: only for that it answers, and what comes in there goes on.
+fn child(name: &str) -> [Setting; 8] {
+    [
         (format!("ipv4/conf/{name}/arp_ignore"), "1"),
+        (format!("ipv4/conf/{name}/arp_announce"), "2"),
         (format!("ipv4/conf/{name}/arp_filter"), "0"),
         (format!("ipv4/conf/{name}/rp_filter"), "2"),
         (format!("ipv4/conf/{name}/forwarding"), "1"),
         (format!("ipv6/conf/{name}/forwarding"), "1"),
         (format!("ipv6/conf/{name}/accept_dad"), "0"),
         (format!("ipv6/conf/{name}/accept_ra"), "0"),
-    ];
+    ]
+}
+
+fn set(settings: &[Setting]) -> Result<(), Failure> {
     for (key, value) in settings {
         let path = format!("/proc/sys/net/{key}");
         // A kernel without IPv6 has no settings of it.

@@ -111,7 +111,7 @@ impl<'o> Daemon<'o> {
         signals.thread_block().map_err(fails)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&signals, flags).map_err(fails)?;
-        let health = Health::watch(options.interface.as_deref(), options.check.as_deref());
+        let health = Health::watch(options.check.as_deref());
         Ok(Self {
             options,
             version: source.version(),
@@ -146,6 +146,7 @@ impl<'o> Daemon<'o> {
             self.read_again()?;
             self.version = version;
         }
+        self.health.set_carrier(self.keeper.has_carrier());
         let (good, leads_until) = (self.health.is_good(), self.leading.until());
         let present = self.keeper.keep(&self.gateways, |gateway| {
             if !good || managed(gateway).next().is_none() {

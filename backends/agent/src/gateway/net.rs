@@ -129,6 +129,17 @@ impl Net {
         Ok(found)
     }
 
+    /// Whether an interface is up and has a carrier.
+    pub(crate) fn has_carrier(&mut self, index: u32) -> Result<bool, Failure> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let answers = self.ask("look at an interface", RouteNetlinkMessage::GetLink(message), NLM_F_ACK)?;
+        Ok(answers.iter().any(|answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+            _ => false,
+        }))
+    }
+
     /// Makes a macvlan interface over another one, up; one of that name that is there stays.
     pub(crate) fn add_macvlan(&mut self, name: &str, parent: u32, mac: [u8; 6]) -> Result<(), Failure> {
         let mut message = LinkMessage::default();

@@ -28,8 +28,7 @@ pub(crate) const PLAIN6: &str = "2001:db8:b::1";
 
 const POLICY: &str = "gateway fixed {
   nodes(egress=yes)
-  address 192.0.2.200 managed
-  address 2001:db8:feed::200 managed
+  address 192.0.2.200 managed, 2001:db8:feed::200 managed
 }
 policy pods {
   for all
