@@ -19,7 +19,8 @@ fn a_small_policy() {
 #[test]
 fn addresses_alone() {
     let Draft { program, .. } = small();
-    let artifact = emit(&program, None, &Options { vip_only: true, ..Options::default() }).unwrap();
+    let artifact =
+        emit(&program, None, &Options { vip_only: true, image: Some("pause:3".into()), ..Options::default() }).unwrap();
     let (key, value) = node_label("eu", "kube-system", "2001:db8:ffff::10".parse().unwrap());
     let label = format!("# The node is labelled {key}={value}\n");
     let model = decode(&artifact.bytes).unwrap();

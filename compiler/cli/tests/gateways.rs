@@ -42,7 +42,12 @@ fn folder(managed: bool) -> Folder {
 }
 
 fn compile(folder: &Folder, targets: &str) -> Run {
-    folder.run(&["compile", "p.egress", "--inventory", "inventory.json", "--target", targets, "--out-dir", "out"])
+    let mut arguments = vec!["compile", "p.egress", "--inventory", "inventory.json", "--target", targets];
+    arguments.extend(["--out-dir", "out"]);
+    if targets == "cilium,kube-vip" {
+        arguments.extend(["--vip-image", "pause:3"]);
+    }
+    folder.run(&arguments)
 }
 
 fn codes(run: &Run) -> BTreeSet<String> {
@@ -128,6 +133,7 @@ fn whoever_only_routes_needs_somebody_who_filters() {
         (false, "nftables,kube-vip", "egress::target::gateway"),
         (true, "cilium,nftables,kube-vip", "egress::target::facets"),
         (true, "cilium", "egress::target::gateway"),
+        (true, "cilium,kube-vip", "egress::target::option"),
     ] {
         let folder = folder(managed);
         let arguments =

@@ -13,9 +13,6 @@ use egress_ir::{Gateway, GatewayId, Operator, Requirement, Selector};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// A container that does nothing, which every cluster has.
-const IMAGE: &str = "registry.k8s.io/pause:3.10";
-
 /// The whole file.
 pub(super) fn write(emitter: &mut Emitter<'_>, options: &Options) -> Vec<u8> {
     let used: BTreeSet<GatewayId> = emitter.rules().map(|(_, _, gateway)| gateway).collect();
@@ -24,6 +21,10 @@ pub(super) fn write(emitter: &mut Emitter<'_>, options: &Options) -> Vec<u8> {
         out.push_str(&format!("# {line}\n"));
     }
     nothing_managed(emitter, &used);
+    let Some(image) = &options.image else {
+        emitter.needs_image();
+        return Vec::new();
+    };
     for id in used {
         let gateway = emitter.program.gateways.at(id);
         let addresses = [false, true].map(|v6| first_managed(gateway, v6));
@@ -40,7 +41,7 @@ pub(super) fn write(emitter: &mut Emitter<'_>, options: &Options) -> Vec<u8> {
             gateway.name,
             place(emitter.program, emitter.program.origins.entries.at(gateway.origin))
         );
-        out.push_str(&document(&[comment], &holders(gateway, options)));
+        out.push_str(&document(&[comment], &holders(gateway, image, options)));
         for address in addresses {
             out.push_str(&document(&[], &service(gateway, address, options)));
         }
@@ -84,10 +85,10 @@ fn label(gateway: &Gateway) -> Yaml {
 }
 
 /// The pods that hold the place of the addresses.
-fn holders(gateway: &Gateway, options: &Options) -> Yaml {
+fn holders(gateway: &Gateway, image: &str, options: &Options) -> Yaml {
     let container = map([
         ("name", text("place")),
-        ("image", text(IMAGE)),
+        ("image", text(image)),
         ("resources", map([("requests", map([("cpu", text("1m")), ("memory", text("4Mi"))]))])),
         (
             "securityContext",

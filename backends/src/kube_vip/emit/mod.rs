@@ -33,13 +33,15 @@ pub struct Options {
     pub vip_only: bool,
     /// With `vip_only`: the namespace of the Services and of the pods that hold their place.
     pub namespace: String,
+    /// With `vip_only`: the container image of these pods, which does nothing; each cluster has one of its own.
+    pub image: Option<String>,
     /// The digest of the source, such as `sha256:…`, which every object carries. Empty: none.
     pub source_digest: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { vip_only: false, namespace: "kube-system".to_owned(), source_digest: String::new() }
+        Self { vip_only: false, namespace: "kube-system".to_owned(), image: None, source_digest: String::new() }
     }
 }
 
@@ -132,6 +134,13 @@ impl<'p> Emitter<'p> {
 
     fn refuse(&mut self, origin: OriginId, message: String, help: impl Into<String>) {
         self.errors.push(EmitError { code: CODE, origin: Some(origin), message, help: help.into() });
+    }
+
+    fn needs_image(&mut self) {
+        let message = "pods that do nothing hold the place of the addresses, and no container image for them is given";
+        let help = "give `--vip-image` with the pause image that your nodes run";
+        let code = "egress::target::option";
+        self.errors.push(EmitError { code, origin: None, message: message.to_owned(), help: help.to_owned() });
     }
 
     fn needs_inventory(&mut self) {

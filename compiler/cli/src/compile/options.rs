@@ -147,6 +147,10 @@ pub(super) struct KubeVipOptions {
     /// With cilium: the namespace of the Services that hold the gateways' addresses [default: kube-system]
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) vip_namespace: Option<String>,
+    /// With cilium: the image of the pods that hold the place of these addresses and do nothing, such as the pause image
+    /// that the nodes run
+    #[arg(long, value_name = "IMAGE")]
+    pub(super) vip_image: Option<String>,
 }
 
 /// What happens to flows of workloads that nobody knows.
@@ -260,7 +264,8 @@ impl NftablesOptions {
 impl KubeVipOptions {
     /// Some option that was given.
     fn given(&self) -> Option<&'static str> {
-        self.vip_namespace.is_some().then_some("--vip-namespace")
+        let given = [(self.vip_namespace.is_some(), "--vip-namespace"), (self.vip_image.is_some(), "--vip-image")];
+        given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
     }
 
     /// The managed addresses that kube-vip brings up for Cilium, each with its Service; none where it routes itself.
@@ -280,6 +285,7 @@ impl KubeVipOptions {
         kube_vip::Options {
             vip_only: plan == Plan::Paired,
             namespace: self.vip_namespace.clone().unwrap_or(default.namespace),
+            image: self.vip_image.clone(),
             source_digest: format!("sha256:{digest}"),
         }
     }
