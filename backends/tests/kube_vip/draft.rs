@@ -28,9 +28,12 @@ pub(crate) fn compiled(policy: &str, inventory: &str) -> Draft {
     Draft { program, inventory }
 }
 
+/// A pod's name, labels and addresses.
+type Described<'d> = (&'d str, &'d [(&'d str, &'d str)], &'d [&'d str]);
+
 /// Pods of the namespace `shop`: name, labels, addresses; all on the node `one`.
-pub(crate) fn pods(pods: &[(&str, &[(&str, &str)], &[&str])]) -> String {
-    let pod = |(name, labels, addresses): &(&str, &[(&str, &str)], &[&str])| {
+pub(crate) fn pods(pods: &[Described<'_>]) -> String {
+    let pod = |(name, labels, addresses): &Described<'_>| {
         let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key:?}: {value:?}")).collect();
         let ips: Vec<String> = addresses.iter().map(|address| format!("{{\"ip\": {address:?}}}")).collect();
         format!(

@@ -1,11 +1,6 @@
 //! kube-vip as a target: what is emitted and refused, what is read and installed, and what the linter finds.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail by panicking, as tests do"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod bytes;
 mod draft;

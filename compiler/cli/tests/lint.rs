@@ -1,7 +1,5 @@
 //! `egressc lint`: what is found in manifests, in every format, with its place and its exit code.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 #[cfg(test)]
 mod support;
 
