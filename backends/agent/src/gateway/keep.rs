@@ -5,7 +5,7 @@
 
 use super::announce::announce;
 use super::net::{Net, Way};
-use super::source::Gateways;
+use super::source::{Gateways, Reached};
 use crate::failure::Failure;
 use egress_snapshot::gateway::{Gateway, interface};
 use nix::net::if_::if_nametoindex;
@@ -78,7 +78,7 @@ impl Keeper {
         let (Some(over), false) = (self.over.clone(), managed.is_empty()) else { return Ok(()) };
         let name = interface(gateway.number);
         if self.links.insert(gateway.number) || if_nametoindex(name.as_str()).is_err() {
-            self.net.add_macvlan(&name, index(&over)?, mac(&managed))?;
+            self.net.add_macvlan(&name, index(&over)?, mac(gateway))?;
             set(&child(&name))?;
         }
         let at = index(&name)?;
@@ -112,10 +112,13 @@ impl Keeper {
         let mine = self.net.addresses()?;
         let mut present = Present { here: BTreeSet::new(), held: self.held.keys().copied().collect() };
         for gateway in &gateways.all {
-            for way in ways(gateway, gateways.mask) {
+            for way in ways(gateway, gateways) {
                 if mine.contains_key(&way.address) {
                     present.here.insert(way.address);
                     self.net.remove_way(way)?;
+                    if let Some(over) = &self.over {
+                        self.net.forget_neighbour(way, index(over)?)?;
+                    }
                 } else if let (Some(over), true) = (&self.over, gateway.nodes.is_some()) {
                     self.net.add_way(way, index(over)?)?;
                 }
@@ -127,7 +130,7 @@ impl Keeper {
     /// Takes away the rules of these gateways.
     pub(super) fn forget(&mut self, gateways: &Gateways) -> Result<(), Failure> {
         for gateway in &gateways.all {
-            ways(gateway, gateways.mask).try_for_each(|way| self.net.remove_way(way))?;
+            ways(gateway, gateways).try_for_each(|way| self.net.remove_way(way))?;
         }
         Ok(())
     }
@@ -140,9 +143,10 @@ pub(super) fn managed(gateway: &Gateway) -> impl Iterator<Item = IpAddr> {
 }
 
 /// The ways of a gateway, one for each family that it has an address of.
-pub(crate) fn ways(gateway: &Gateway, mask: u32) -> impl Iterator<Item = Way> {
-    let mark = gateway.mark(mask);
-    let way = move |v6| Some(Way { number: gateway.number, mark: mark?, mask, address: gateway.address(v6)?.address });
+pub(crate) fn ways(gateway: &Gateway, gateways: &Gateways) -> impl Iterator<Item = Way> {
+    let (mask, mac) = (gateways.mask, gateways.reached.mac(gateway));
+    let (number, mark) = (gateway.number, gateway.mark(mask));
+    let way = move |v6| Some(Way { number, mark: mark?, mask, address: gateway.address(v6)?.address, mac });
     [way(false), way(true)].into_iter().flatten()
 }
 
@@ -159,18 +163,31 @@ pub(super) fn index(name: &str) -> Result<u32, Failure> {
     })
 }
 
-/// A hardware address of the gateway, the same on every node, so that neighbours need not learn another one: locally
+impl Reached {
+    /// The hardware address of whoever holds a gateway; nothing where it must be asked for.
+    fn mac(self, gateway: &Gateway) -> Option<[u8; 6]> {
+        match self {
+            Self::Own => Some(mac(gateway)),
+            // RFC 9568, section 7.3: of IPv4's virtual routers, and of those of IPv6.
+            Self::Vrrp => {
+                let family = if gateway.address(false).is_some() { 1 } else { 2 };
+                u8::try_from(gateway.number).ok().map(|number| [0, 0, 0x5e, 0, family, number])
+            }
+            Self::Asked => None,
+        }
+    }
+}
+
+/// A hardware address of the gateway, the same on every node, so that packets for it come in on its interface alone: locally
 /// administered, and as different as addresses are.
-fn mac(addresses: &[IpAddr]) -> [u8; 6] {
-    let [a, b, c, d] = match addresses.first() {
+fn mac(gateway: &Gateway) -> [u8; 6] {
+    let [a, b, c, d] = match gateway.addresses.first().map(|one| one.address) {
         Some(IpAddr::V4(address)) => address.octets(),
         Some(IpAddr::V6(address)) => {
-            let sum = address.octets().chunks(4).fold([0; 4], |sum: [u8; 4], part| {
-                let mut next = sum;
-                next.iter_mut().zip(part).for_each(|(to, byte)| *to = to.wrapping_mul(31).wrapping_add(*byte));
-                next
-            });
-            sum
+            let octets = address.octets();
+            let (words, _) = octets.as_chunks::<4>();
+            let fold = |sum: u32, word: &[u8; 4]| sum.wrapping_mul(31).wrapping_add(u32::from_be_bytes(*word));
+            words.iter().fold(0, fold).to_be_bytes()
         }
         None => [0; 4],
     };

@@ -48,7 +48,7 @@ const TICK: u16 = 250;
 /// Runs it.
 pub(crate) fn run(options: &Gateway) -> Result<Outcome, Failure> {
     let source = options.source();
-    let gateways = source.read()?;
+    let gateways = options.read()?;
     options.check(&gateways)?;
     match options.print {
         Some(Print::Table) => {
@@ -163,7 +163,7 @@ impl<'o> Daemon<'o> {
 
     /// Gateways that are no more are taken down before the others are looked at.
     fn read_again(&mut self) -> Result<(), Failure> {
-        let gateways = self.source.read()?;
+        let gateways = self.options.read()?;
         if gateways != self.gateways {
             self.options.check(&gateways)?;
             self.keeper.withdraw_all(&self.gateways)?;

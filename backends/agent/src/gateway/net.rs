@@ -12,6 +12,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -51,6 +52,8 @@ pub(crate) struct Way {
     pub(crate) mask: u32,
     /// The gateway's address, which is the next hop.
     pub(crate) address: IpAddr,
+    /// The hardware address of whoever has it; nothing: it is asked for.
+    pub(crate) mac: Option<[u8; 6]>,
 }
 
 impl Way {
@@ -191,8 +194,18 @@ impl Net {
             let what = format!("route packets to `{}`", way.address);
             self.change(&what, RouteNetlinkMessage::NewRoute(route), NLM_F_CREATE | NLM_F_REPLACE, None)?;
         }
+        if let Some(neighbour) = neighbour(way, interface) {
+            let what = format!("say where `{}` is", way.address);
+            self.change(&what, RouteNetlinkMessage::NewNeighbour(neighbour), NLM_F_CREATE | NLM_F_REPLACE, None)?;
+        }
         let request = RouteNetlinkMessage::NewRule(rule(way));
         self.change("make a routing rule", request, NLM_F_CREATE | NLM_F_EXCL, Some(Errno::EEXIST))
+    }
+
+    /// Forgets what was said of where a gateway is.
+    pub(crate) fn forget_neighbour(&mut self, way: Way, interface: u32) -> Result<(), Failure> {
+        let Some(neighbour) = neighbour(way, interface) else { return Ok(()) };
+        self.change("forget a neighbour", RouteNetlinkMessage::DelNeighbour(neighbour), 0, Some(Errno::ENOENT))
     }
 
     /// Packets of a gateway are routed like all others.
@@ -319,6 +332,22 @@ fn towards(way: Way, interface: u32) -> RouteMessage {
         RouteAttribute::Priority(1),
     ]);
     message
+}
+
+/// Whoever has the gateway's address has this hardware address too, whatever neighbours say.
+fn neighbour(way: Way, interface: u32) -> Option<NeighbourMessage> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = way.family();
+    message.header.ifindex = interface;
+    message.header.state = NeighbourState::Permanent;
+    message.header.kind = RouteType::Unicast;
+    let address = match way.address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    };
+    let mac = way.mac?.to_vec();
+    message.attributes = vec![NeighbourAttribute::Destination(address), NeighbourAttribute::LinkLayerAddress(mac)];
+    Some(message)
 }
 
 fn unreachable(way: Way) -> RouteMessage {

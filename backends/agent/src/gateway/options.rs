@@ -1,7 +1,7 @@
 //! The options of `gateway`, and whether they fit the gateways that there are.
 
 use super::keep::managed;
-use super::source::{Gateways, Source};
+use super::source::{Gateways, Reached, Source};
 use crate::arguments::Folders;
 use crate::failure::Failure;
 use clap::ValueEnum;
@@ -46,6 +46,10 @@ pub(crate) struct Gateway {
     #[arg(long, value_name = "SECONDS", default_value_t = 15, requires = "lease", value_parser = clap::value_parser!(u32).range(2..=3600))]
     pub(super) lease_seconds: u32,
 
+    /// Others move the addresses by VRRP, as `--print keepalived` has it
+    #[arg(long, conflicts_with = "hold")]
+    vrrp: bool,
+
     /// Hold only while this command, run by `sh` once a second, succeeds within two seconds
     #[arg(long, value_name = "COMMAND", requires = "hold")]
     pub(super) check: Option<String>,
@@ -86,6 +90,15 @@ impl Gateway {
             (None, Some(path)) => Source::Artifact(path.clone()),
             (None, None) => Source::Running(self.folders.bpffs.clone(), self.folders.state.clone()),
         }
+    }
+
+    /// The gateways, and how those who hold them are reached.
+    pub(super) fn read(&self) -> Result<Gateways, Failure> {
+        let mut gateways = self.source().read()?;
+        if self.vrrp && gateways.reached == Reached::Own {
+            gateways.reached = Reached::Vrrp;
+        }
+        Ok(gateways)
     }
 
     /// Whether this node may hold a gateway, when it leads.

@@ -16,12 +16,26 @@ pub(crate) struct Gateways {
     pub(crate) all: Vec<gateway::Gateway>,
     /// 0: there are none.
     pub(crate) mask: u32,
+    /// By which hardware address whoever holds a gateway is reached.
+    pub(crate) reached: Reached,
+}
+
+/// How the holder of a gateway is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// By the hardware address of the interface that this agent makes, so that packets come in there and nowhere else.
+    #[default]
+    Own,
+    /// By that of VRRP's virtual router of the gateway's number, likewise.
+    Vrrp,
+    /// By whichever neighbours say: the node that gets packets judges them again by their sources.
+    Asked,
 }
 
 impl Gateways {
     /// Those of a snapshot.
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
-        Self { all: snapshot.meta.gateways.clone(), mask: snapshot.tables.layout().gateway_mask }
+        Self { all: snapshot.meta.gateways.clone(), mask: snapshot.tables.layout().gateway_mask, ..Self::default() }
     }
 }
 
@@ -68,5 +82,5 @@ fn of_artifact(path: &Path) -> Result<Gateways, Failure> {
     let read = read.map_err(|error| {
         Failure::new(format!("`{}`: {error}", path.display())).help("compile the policy again with `--target nftables`")
     })?;
-    Ok(read.map(|read| Gateways { all: read.gateways, mask: read.mask }).unwrap_or_default())
+    Ok(read.map(|read| Gateways { all: read.gateways, mask: read.mask, reached: Reached::Asked }).unwrap_or_default())
 }

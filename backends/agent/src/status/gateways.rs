@@ -54,7 +54,7 @@ pub(super) struct Address {
 pub(super) fn gateways(state: &State, bpffs: &Path) -> Result<Option<Gateways>, Failure> {
     let record = recorded(state.folder())?;
     let known = match &record {
-        Some(record) => Known { all: record.gateways.clone(), mask: record.mask },
+        Some(record) => Known { all: record.gateways.clone(), mask: record.mask, ..Known::default() },
         None => enforced(state, bpffs)?,
     };
     if known.all.is_empty() {
@@ -94,7 +94,7 @@ fn one(
     counted: &BTreeMap<String, u64>,
 ) -> Result<Gateway, Failure> {
     let mut addresses = Vec::new();
-    for way in ways(gateway, known.mask) {
+    for way in ways(gateway, known) {
         let written = gateway.addresses.iter().find(|one| one.address == way.address);
         addresses.push(Address {
             address: way.address,

@@ -151,17 +151,22 @@ impl Cluster {
         self.nodes.iter().find(|node| node.name == name).unwrap()
     }
 
-    /// The snapshot of the policy, as a file.
+    /// The snapshot of the policy, as a file; that of an even generation has a gateway of IPv4 alone.
     pub(crate) fn snapshot(&self, generation: u64) -> String {
-        let sources = vec![SourceText { path: "pods.egress".into(), bytes: POLICY.into() }];
+        let path: PathBuf = self.folder.path().join(format!("{generation}.egb"));
+        let text = path.to_string_lossy().into_owned();
+        // Written once: somebody may be reading it.
+        if path.exists() {
+            return text;
+        }
+        let sources = vec![SourceText { path: "pods.egress".into(), bytes: policy(generation).into_bytes() }];
         let options = egress_compiler::Options::default();
         let compiled = egress_compiler::compile(Input { sources, root: ".".into() }, &MemoryFiles::default(), &options);
         let program = compiled.program.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics));
         let options = Options { generation, ..Options::default() };
         let artifact = emit(&program, None, &options).unwrap_or_else(|errors| panic!("{errors:?}"));
-        let path: PathBuf = self.folder.path().join(format!("{generation}.egb"));
         std::fs::write(&path, artifact.bytes).unwrap();
-        path.to_string_lossy().into_owned()
+        text
     }
 
     /// A file of the test.
@@ -173,11 +178,16 @@ impl Cluster {
 
     /// Loads the policy where pods are, and keeps all nodes following.
     pub(crate) fn govern(&self) -> Vec<Running> {
-        let snapshot = self.snapshot(1);
+        self.govern_by(1, &[])
+    }
+
+    /// Likewise, by the policy of another generation, and with more options.
+    pub(crate) fn govern_by(&self, generation: u64, more: &[&str]) -> Vec<Running> {
+        let snapshot = self.snapshot(generation);
         for node in self.nodes.iter().filter(|node| node.pod.is_some()) {
             node.done("load", &[&snapshot, "--iface", "pod0"]);
         }
-        ["a", "b"].map(|name| self.node(name).start(&["--interface", "lan0"])).into()
+        ["a", "b"].map(|name| self.node(name).start(&[&["--interface", "lan0"], more].concat())).into()
     }
 }
 
@@ -254,6 +264,13 @@ impl Drop for Cluster {
             let _ended = run("umount", &[&format!("{}/bpf", node.state)]);
         }
     }
+}
+
+fn policy(generation: u64) -> String {
+    if generation % 2 == 1 {
+        return POLICY.to_owned();
+    }
+    POLICY.replace(", 2001:db8:feed::200 managed", "").replace(", 2001:db8:a::/48 via", " via")
 }
 
 fn quiet(role: &str) -> Result<Namespace, LabError> {

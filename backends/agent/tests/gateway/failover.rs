@@ -103,7 +103,7 @@ fn a_lease_goes_to_the_other_when_its_holder_is_killed() {
     let (mut taken, count) = (Vec::new(), cases(LEASES));
     for _ in 0..count {
         let holder = server.holder();
-        assert_eq!(["c", "d"].iter().filter(|name| cluster.node(name).has(A4)).count(), 1);
+        assert_eq!(["c", "d"].iter().filter(|name| cluster.node(name).has(A4)).count(), 1, "{holder}");
         let begin = Instant::now();
         let mine = if holder == "c" { &mut one } else { &mut other };
         mine.0.kill().unwrap();
@@ -116,8 +116,8 @@ fn a_lease_goes_to_the_other_when_its_holder_is_killed() {
         assert_eq!(server.holder(), next);
         traffic.seen().check(&cluster);
         *mine = start(&holder);
-        let status = cluster.node(next).done("status", &[]);
-        assert!(status.contains(&format!("the lease is `{next}`'s")), "{status}");
+        let words = format!("the lease is `{next}`'s");
+        cluster.node(next).wait_until("its status", |node| node.done("status", &[]).contains(&words));
     }
     // Given back, it is free at once.
     let (holder, begin) = (server.holder(), Instant::now());

@@ -1,6 +1,6 @@
 //! Which source address packets leave with, whoever holds the gateway, and when nobody does.
 
-use crate::cluster::{A4, A6, Cluster, PLAIN4, PLAIN6, VIA4, VIA6};
+use crate::cluster::{A4, A6, Cluster, Node, PLAIN4, PLAIN6, VIA4, VIA6};
 use crate::traffic::Traffic;
 use std::time::{Duration, Instant};
 
@@ -22,10 +22,9 @@ fn packets_leave_with_the_address_of_their_gateway_or_not_at_all() {
     for to in [VIA4, VIA6] {
         traffic.wait_for(to, Instant::now());
     }
-    let status = c.done("status", &[]);
-    assert!(status.contains("fixed 192.0.2.200: held here"), "{status}");
-    let status = cluster.node("a").done("status", &[]);
-    assert!(status.contains("fixed 192.0.2.200: elsewhere, routed there"), "{status}");
+    let says = |words: &'static str| move |node: &Node| node.done("status", &[]).contains(words);
+    c.wait_until("its status", says("fixed 192.0.2.200: held here"));
+    cluster.node("a").wait_until("its status", says("fixed 192.0.2.200: elsewhere, routed there"));
     // Whatever a network plugin does meanwhile.
     for _ in 0..10 {
         cluster.node("a").masquerade().unwrap();
