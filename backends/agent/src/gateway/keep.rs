@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 /// How long an address stays without somebody who holds it, where no lease says less. Kernels count in seconds.
 pub(super) const LASTS: Duration = Duration::from_secs(3);
-/// When after an address came up neighbours are told again, and how often from then on.
-const AGAIN: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
-const EVERY: Duration = Duration::from_secs(30);
+/// How often neighbours are told of an address again. Bridges learn from it too where the hardware address is, which an
+/// interface that a killed agent left behind on another node may just have told them otherwise.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// What this node does for its gateways.
 pub(super) struct Keeper {
@@ -86,8 +86,8 @@ impl Keeper {
             self.net.put_address(at, address, seconds)?;
             let (since, told) = self.held.entry(address).or_insert_with(|| (Instant::now(), 0));
             let due = told.checked_sub(1).is_none_or(|again| {
-                let later = u32::try_from(again).unwrap_or(u32::MAX);
-                since.elapsed() >= AGAIN.get(again).copied().unwrap_or_else(|| EVERY.saturating_mul(later))
+                let later = u32::try_from(again).unwrap_or(u32::MAX).saturating_add(1);
+                since.elapsed() >= EVERY.saturating_mul(later)
             });
             if due {
                 *told += 1;

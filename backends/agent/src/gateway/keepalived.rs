@@ -44,7 +44,7 @@ fn instance(out: &mut String, gateway: &Gateway, (over, priority): (&str, u8)) -
     let _ = write!(
         out,
         "\n# {name}\nvrrp_instance {link} {{\n    state BACKUP\n    nopreempt\n    version 3\n    interface {over}\n    \
-         use_vmac {link}\n    vmac_xmit_base\n    virtual_router_id {router}\n    priority {priority}\n    advert_int 0.5\n\
+         use_vmac {link}\n    virtual_router_id {router}\n    priority {priority}\n    advert_int 0.5\n\
          {native}    virtual_ipaddress {{\n        {address}/{length}\n    }}\n}}\n"
     );
     Ok(())
