@@ -4,6 +4,7 @@
 //! decides anything.
 
 use crate::failure::Failure;
+use egress_snapshot::gateway::interface as interface_of;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
@@ -198,8 +199,11 @@ impl Net {
             let what = format!("say where `{}` is", way.address);
             self.change(&what, RouteNetlinkMessage::NewNeighbour(neighbour), NLM_F_CREATE | NLM_F_REPLACE, None)?;
         }
-        let request = RouteNetlinkMessage::NewRule(rule(way));
-        self.change("make a routing rule", request, NLM_F_CREATE | NLM_F_EXCL, Some(Errno::EEXIST))
+        for rule in [stray(way), rule(way)] {
+            let request = RouteNetlinkMessage::NewRule(rule);
+            self.change("make a routing rule", request, NLM_F_CREATE | NLM_F_EXCL, Some(Errno::EEXIST))?;
+        }
+        Ok(())
     }
 
     /// Forgets what was said of where a gateway is.
@@ -210,7 +214,9 @@ impl Net {
 
     /// Packets of a gateway are routed like all others.
     pub(crate) fn remove_way(&mut self, way: Way) -> Result<(), Failure> {
-        self.change("remove a routing rule", RouteNetlinkMessage::DelRule(rule(way)), 0, Some(Errno::ENOENT))
+        [rule(way), stray(way)].into_iter().try_for_each(|rule| {
+            self.change("remove a routing rule", RouteNetlinkMessage::DelRule(rule), 0, Some(Errno::ENOENT))
+        })
     }
 
     /// Whether the rule of a gateway is there.
@@ -303,6 +309,20 @@ fn rule(way: Way) -> RuleMessage {
         RuleAttribute::FwMark(way.mark),
         RuleAttribute::FwMask(way.mask),
         RuleAttribute::Table(way.table()),
+        RuleAttribute::Protocol(RouteProtocol::Static),
+    ];
+    message
+}
+
+/// What comes in for a gateway that this node does not hold goes nowhere: a bridge sent it to all, because it does not know
+/// yet who does. Else nodes that may hold it would send it to each other, and remember it as a connection of theirs.
+fn stray(way: Way) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = way.family();
+    message.header.action = RuleAction::Blackhole;
+    message.attributes = vec![
+        RuleAttribute::Priority(PRIORITY - 1),
+        RuleAttribute::Iifname(interface_of(way.number)),
         RuleAttribute::Protocol(RouteProtocol::Static),
     ];
     message
