@@ -65,11 +65,16 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// Asks it to end, and waits until it has done what there is to do.
+    pub(crate) fn stop(self) {
+        assert!(self.end().success());
+    }
+
     /// Asks it to end, and waits.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn end(mut self) -> std::process::ExitStatus {
         let id = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
-        assert!(self.0.wait().unwrap().success());
+        self.0.wait().unwrap()
     }
 }
 

@@ -4,6 +4,7 @@ use crate::cluster::{A4, Cluster, Running, VIA4};
 use crate::traffic::Traffic;
 use egress_testkit::seed::cases;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const KILLS: u64 = 2;
@@ -22,10 +23,13 @@ fn keepalived_moves_gateways_and_agents_follow() {
     followers.extend(
         ["c", "d"].map(|node| cluster.node(node).start(&["--snapshot", &snapshot, "--interface", "lan0", "--vrrp"])),
     );
+    let starts = AtomicU64::new(0);
     let start = |node: &str, priority: &str| {
         let print = ["--snapshot", &snapshot, "--interface", "lan0", "--print", "keepalived", "--priority", priority];
         let config = cluster.write(&format!("{node}.conf"), &cluster.node(node).done("gateway", &print));
-        let pid = |kind: &str| format!("{}.{kind}", config);
+        // A killed daemon leaves these files, and the next one must not take them for its own.
+        let unique = starts.fetch_add(1, Ordering::Relaxed);
+        let pid = |kind: &str| format!("{config}.{unique}.{kind}");
         let arguments = [
             "--vrrp",
             "--dont-fork",
@@ -61,7 +65,8 @@ fn keepalived_moves_gateways_and_agents_follow() {
     let seen = traffic.end();
     seen.check(&cluster);
     println!("{count} holders of keepalived killed: {taken:?}");
-    all.into_iter().flatten().for_each(Running::stop);
+    // One may have no more than begun, and ends by the signal itself.
+    all.into_iter().flatten().for_each(|one| drop(one.end()));
     drop(followers);
 }
 
