@@ -45,6 +45,8 @@ pub(super) struct Packet {
     pub(super) is_translated: bool,
     /// Whether its connection's source address is decided.
     pub(super) is_decided: bool,
+    /// Whether other tables could decide about its source address before these chains did.
+    pub(super) is_exposed: bool,
     /// The bits of its connection's label that these chains can have set.
     pub(super) labels: u128,
     /// Whether its source address is one of the node's, once that was asked.
@@ -179,6 +181,7 @@ fn starts(source: u128, line: &RangeSet<u128>, handed: Option<u128>) -> Vec<Pack
         source,
         is_translated,
         is_decided: kind != Connection::First,
+        is_exposed: false,
         labels: 0,
         is_local: None,
     };
@@ -202,7 +205,7 @@ fn masqueraded(packet: Packet, line: &RangeSet<u128>) -> Vec<Packet> {
     }
     let source = Source::Foreign(line.clone());
     let other = Packet { source, is_translated: true, is_decided: true, is_local: None, ..packet.clone() };
-    vec![packet, other]
+    vec![Packet { is_exposed: true, ..packet }, other]
 }
 
 /// The packets that leave.
@@ -291,6 +294,10 @@ impl Found<'_> {
         };
         if !self.packets.iter().all(|packet| from_it(packet) || to_it(packet)) {
             return Err(unclear("a packet for a gateway can leave with another address than the gateway's"));
+        }
+        // What another table may translate first leaves only where there is none.
+        if self.packets.iter().any(|packet| packet.kind == Connection::First && packet.is_exposed) {
+            return Err(unclear("another table can give connections its own address before the gateway's is given"));
         }
         let beyond = self.line.difference(&address);
         let here = |kind| self.hops(kind, from_it, &beyond);

@@ -130,6 +130,12 @@ impl Trial<'_> {
         if without_it.is_some() || from_others.is_some() {
             return Err(unclear("a packet for a gateway can leave with another address than the gateway's"));
         }
+        let masquerade = Some(self.stranger());
+        let among_others =
+            Way { next_hop: self.stranger(), local: here, translated: Translated::NotYet, labels: 0, masquerade };
+        if self.judge.leave(self.packet, self.mark, &among_others) != Some(address) {
+            return Err(unclear("another table can give connections its own address before the gateway's is given"));
+        }
         if is_elsewhere && self.leave(address, &nobody, Translated::NotYet) != own {
             return Err(unclear("packets for a gateway leave only by some of the ways that lead through it"));
         }
