@@ -26,6 +26,8 @@ const ENDS: usize = 1024;
 /// At most so many fragments, and so many ports that a fragment may be of.
 const FRAGMENTS: usize = 64;
 const PARTS: usize = 256;
+/// So many classes of ports are tried for an outcome.
+const PORTS: usize = 64;
 /// So many sources are tried for a class.
 const TRIES: usize = 4;
 /// So many of the rows with one base are looked at.
@@ -174,15 +176,18 @@ impl<'a, 'p> Search<'a, 'p> {
     }
 
     fn outcomes(&mut self, located: &Located) {
+        let plain = self.of.ports.plain;
         for (row, found) in self.of.profiles.rows.values().zip(located) {
-            let free = row.free_from(0);
-            let own = row.own.iter().map(|span| (span.first, span.value));
-            for (ports, outcome) in own.chain([(free, row.base)]).filter(|(ports, _)| *ports < self.of.ports.plain) {
+            let own = row.own.iter().map(|span| (span.value, first_of(span.first..=span.last, plain)));
+            let free = std::iter::successors(Some(row.free_from(0)), |before| Some(row.free_from(before + 1)));
+            for (outcome, classes) in own.chain([(row.base, first_of(free, plain))]) {
                 for (place, v6) in found.iter().zip([false, true]) {
-                    if let Some((source, class)) = *place
-                        && !self.reached_outcomes.contains(&outcome)
-                    {
-                        self.reach(source, class, Some(ports), v6);
+                    let Some((source, class)) = *place else { continue };
+                    // Not every class of ports has a packet in each family.
+                    for ports in &classes {
+                        if !self.reached_outcomes.contains(&outcome) {
+                            self.reach(source, class, Some(*ports), v6);
+                        }
                     }
                 }
             }
@@ -417,6 +422,11 @@ impl<'a, 'p> Search<'a, 'p> {
         ];
         Vectors { vectors: self.found.into_iter().map(vector).collect(), missed, defect: self.defect }
     }
+}
+
+/// The first classes of ports, in ascending order; those of fragments stand behind `plain` and are none.
+fn first_of(classes: impl Iterator<Item = u32>, plain: u32) -> Vec<u32> {
+    classes.take_while(|class| *class < plain).take(PORTS).collect()
 }
 
 /// Somebody who may send to either family.
