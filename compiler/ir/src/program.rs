@@ -221,6 +221,18 @@ impl Program {
         enforced
     }
 
+    /// The program as a filter has it that leaves source addresses to others: no rule names a gateway.
+    #[must_use]
+    pub fn without_gateways(&self) -> Self {
+        let mut filtering = self.clone();
+        for id in self.rules.ids() {
+            if let Some(rule) = filtering.rules.get_mut(id) {
+                rule.gateway = None;
+            }
+        }
+        filtering
+    }
+
     /// The stable name of a rule: its block's name and its number from 1, such as `shop#2`.
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> &str {

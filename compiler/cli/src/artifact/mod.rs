@@ -11,7 +11,7 @@ use crate::prove;
 use egress_backends::{cilium, ebpf, kube_vip, nftables};
 use egress_compiler::Diagnostic;
 use egress_ir::{Inventory, Plane, Program, Sender, Unclear};
-use egress_verifier::{Comparison, Prover, against_source};
+use egress_verifier::{Answer, Comparison, Prover, against_source};
 use std::collections::BTreeSet;
 
 /// What to hold artifacts against.
@@ -56,7 +56,27 @@ pub(crate) struct Scope {
     pub(crate) interfaces: Vec<String>,
 }
 
+impl Held {
+    fn is_proved(&self) -> bool {
+        matches!(self, Self::Compared(compared) if compared.comparison.answer == Answer::Proved)
+    }
+}
+
 impl Source<'_> {
+    /// Holds what filters, and what routes behind it if something does. A router is known for pods that run; so a filter
+    /// is held by itself too, against the policy without gateways, for every pod that could run.
+    pub(crate) fn each(&self, mut hold: impl FnMut(Source<'_>) -> Held) -> Held {
+        let rewrites = |router: &kube_vip::Model| router.services.iter().any(kube_vip::Service::has_egress);
+        if self.router.is_some_and(rewrites) {
+            let program = self.program.without_gateways();
+            let alone = hold(Source { program: &program, router: None, ..*self });
+            if !alone.is_proved() {
+                return alone;
+            }
+        }
+        hold(*self)
+    }
+
     /// Holds an nftables file against the source.
     pub(crate) fn hold_nftables(&self, bytes: &[u8], scope: &Scope, prover: &mut Prover) -> Held {
         match nftables::decode(bytes) {

@@ -106,7 +106,7 @@ impl Job<'_> {
                 Some(Ok(model)) => {
                     let together = Source { router: Some(model), ..self.source };
                     let name = format!("the artifact for {}, with the one for kube-vip,", filter.target.name());
-                    self.told(&name, self.hold(together, filter, prover))
+                    self.told(&name, together.each(|source| self.hold(source, filter, prover)))
                 }
                 None => {
                     let name = format!("the artifact for {}", filter.target.name());
@@ -161,6 +161,9 @@ impl Job<'_> {
             Standing::Proved => format!("proved {} for {}", self.equal(target), proof.notes.join("; ")),
             Standing::Unknown | Standing::Refuted => "unproved: it says so itself".to_owned(),
         });
+        if self.plan == Plan::Routed && target == Target::KubeVip {
+            checks.push("routes the pods of the inventory: compile again when pods come and go".to_owned());
+        }
         if target == Target::Nftables {
             checks.push(self.dry_run(&artifact, found)?);
         }

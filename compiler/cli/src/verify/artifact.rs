@@ -72,7 +72,12 @@ impl Given {
 
     /// Findings and the proof.
     pub(super) fn hold(&self, source: Source<'_>, scope: &Scope, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
-        let (held, others) = self.held(source, scope, prover);
+        let mut others = None;
+        let held = source.each(|source| {
+            let (held, found) = self.held(source, scope, prover);
+            others = found;
+            held
+        });
         let telling = Telling { source, name: &self.name, role: Role::Given };
         let (mut findings, proof) = telling.tell(held);
         findings.extend(others.map(|others| self.foreign(&others)));
