@@ -1,6 +1,11 @@
 //! Gateways end to end: which targets route, that filter and route are proved together, and what is refused.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a case that cannot be read must stop the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a case that cannot be read must stop the test"
+)]
 
 #[cfg(test)]
 mod support;

@@ -55,8 +55,11 @@ impl Turn {
     }
 }
 
+/// The addresses of a gateway by its number.
+type Meaning = (u32, [Option<IpAddr>; 2]);
+
 /// What a mark means: the mask, and the addresses of each number.
-fn meanings(of: &Gateways) -> (u32, Vec<(u32, [Option<IpAddr>; 2])>) {
+fn meanings(of: &Gateways) -> (u32, Vec<Meaning>) {
     let all = of.all.iter().map(|one| (one.number, [false, true].map(|v6| one.address(v6).map(|one| one.address))));
     (of.mask, all.collect())
 }

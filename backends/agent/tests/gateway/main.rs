@@ -11,7 +11,7 @@
     clippy::indexing_slicing,
     reason = "helpers of tests fail by panicking, as tests do"
 )]
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "what is skipped or measured is said")]
+#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 mod cluster;
 mod failover;

@@ -66,7 +66,9 @@ fn keepalived_moves_gateways_and_agents_follow() {
     seen.check(&cluster);
     println!("{count} holders of keepalived killed: {taken:?}");
     // One may have no more than begun, and ends by the signal itself.
-    all.into_iter().flatten().for_each(|one| drop(one.end()));
+    for one in all.into_iter().flatten() {
+        one.end();
+    }
     drop(followers);
 }
 

@@ -22,9 +22,10 @@ impl Plan {
     ///
     /// # Errors
     /// Nobody would filter, or two would route.
-    pub(super) fn of(targets: &[Target]) -> Result<Self, Diagnostic> {
+    pub(super) fn of(targets: &[Target]) -> Result<Self, Box<Diagnostic>> {
         let has = |target| targets.contains(&target);
-        let refused = |message: &str, help: &str| Err(Diagnostic::error("egress::target::facets", message).help(help));
+        let refused =
+            |message: &str, help: &str| Err(Box::new(Diagnostic::error("egress::target::facets", message).help(help)));
         match (has(Target::KubeVip), has(Target::Cilium), has(Target::Nftables) || has(Target::Ebpf)) {
             (false, ..) => Ok(Self::Apart),
             (true, false, true) => Ok(Self::Routed),

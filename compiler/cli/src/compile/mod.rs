@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Compile, colour: Colour) -> Result<Outcome, Failure>
                 let job = Job { options, plan, source, diagnosed: &diagnosed, nftables, key: key.as_ref() };
                 made = job.run(&mut session.prover, &mut findings);
             }
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
         let closed = session.close();
         work = Some(closed.work);
