@@ -85,7 +85,7 @@ fn what_comes_close_is_not_reported() {
 fn our_own_artifacts_have_notes_only() {
     for vip_only in [false, true] {
         let draft = small();
-        let options = Options { vip_only, ..Options::default() };
+        let options = Options { vip_only, image: Some("pause:3".into()), ..Options::default() };
         let artifact = emit(&draft.program, Some(&draft.inventory), &options).unwrap();
         let text = String::from_utf8(artifact.bytes).unwrap();
         let findings = lint(&text, (!vip_only).then_some(&draft.inventory));

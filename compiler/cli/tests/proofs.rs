@@ -197,7 +197,7 @@ fn the_controls_of_the_retailer_are_proved() {
     let proofs = report["proofs"].as_array().unwrap();
     assert!(proofs.iter().all(|proof| proof["answer"] == "proved"), "{proofs:#?}");
     let controls: BTreeSet<&str> = proofs.iter().filter_map(|proof| proof["control"].as_str()).collect();
-    assert_eq!((proofs.len(), controls.len()), (18, 6), "{controls:?}");
+    assert_eq!((proofs.len(), controls.len()), (19, 6), "{controls:?}");
 }
 
 #[test]
