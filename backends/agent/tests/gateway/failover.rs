@@ -1,6 +1,6 @@
 //! Holders that end, one after the other, while packets go on: by being told to, by being killed, and by a lease.
 //!
-//! `EGRESS_CASES` asks for another number of failovers; by hand it was run with hundreds.
+//! `EGRESS_CASES` asks for another number of failovers; by hand it was run with a hundred killed holders.
 
 use crate::cluster::{A4, A6, Cluster, Running, VIA4, VIA6};
 use crate::server::Server;
