@@ -113,21 +113,12 @@ fn solo_pod(program: &Program, number: usize) -> RunningPod {
     RunningPod { identity, addresses, node: Some("worker".to_owned()), host_network: false }
 }
 
-/// The program as a filter sees it.
-fn without_gateways(program: &Program) -> Program {
-    let mut filter = program.clone();
-    for id in filter.rules.ids().collect::<Vec<_>>() {
-        filter.rules.get_mut(id).unwrap().gateway = None;
-    }
-    filter
-}
-
 /// What becomes of a program; an error where kube-vip or nftables cannot say it.
 fn compiled(case: u64) -> Result<Case, String> {
     let (program, inventory) = unit(case, |shape| shape);
     let services = kube_vip::emit(&program, Some(&inventory), &Options::default());
     let services = services.map_err(|errors| errors[0].to_string())?;
-    let filter = nftables::emit(&without_gateways(&program), Some(&inventory), &nftables::Options::default());
+    let filter = nftables::emit(&program.without_gateways(), Some(&inventory), &nftables::Options::default());
     let filter = nftables::decode(&filter.map_err(|errors| errors[0].to_string())?.bytes).unwrap();
     let services = String::from_utf8(services.bytes).unwrap();
     Ok(Case { name: format!("seed {} case {case}", seed()), program, inventory, filter, services })
@@ -274,14 +265,14 @@ fn filters_that_know_pods_and_names_are_routed_too() {
     for case in 0..count {
         let context = format!("seed {} case {case}", seed());
         let (program, inventory) = unit(case, |shape| shape);
-        let filter = without_gateways(&program);
+        let filter = program.without_gateways();
         if let Ok(snapshot) = ebpf::emit(&filter, Some(&inventory), &ebpf::Options::default()) {
             let decoded = ebpf::decode(&snapshot.bytes).unwrap();
             let plane = ebpf::plane(&decoded, &program, Some(&inventory)).unwrap();
             over_tables += proved_over(&program, &inventory, plane, &context).unwrap_or(0);
         }
         let (program, inventory) = unit(case, of_cilium);
-        if let Ok(objects) = cilium::emit(&without_gateways(&program), None, &cilium::Options::default()) {
+        if let Ok(objects) = cilium::emit(&program.without_gateways(), None, &cilium::Options::default()) {
             let model = cilium::decode(&objects.bytes).unwrap();
             let plane = cilium::plane::plane(&model, &program, Some(&inventory)).unwrap();
             let services = proved_over(&program, &inventory, plane, &context).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use crate::draft::{CLUSTER, Draft, compiled, pods, small};
 use crate::snapshot;
-use egress_backends::kube_vip::{Installed, Options, Settings, decode, emit, node_label, rules};
+use egress_backends::kube_vip::{Installed, Options, Settings, decode, emit, node_label, rules, service_name};
 use std::fmt::Write as _;
 
 #[test]
@@ -21,7 +21,7 @@ fn addresses_alone() {
     let Draft { program, .. } = small();
     let artifact =
         emit(&program, None, &Options { vip_only: true, image: Some("pause:3".into()), ..Options::default() }).unwrap();
-    let (key, value) = node_label("eu", "kube-system", "2001:db8:ffff::10".parse().unwrap());
+    let (key, value) = node_label(&service_name("eu", true), "kube-system", "2001:db8:ffff::10".parse().unwrap());
     let label = format!("# The node is labelled {key}={value}\n");
     let model = decode(&artifact.bytes).unwrap();
     assert!(model.services.len() == 3 && model.services.iter().all(|service| !service.has_egress()));

@@ -117,16 +117,10 @@ pub(crate) struct Known {
 /// # Errors
 /// One of them cannot be read.
 pub(crate) fn known(paths: &[String]) -> Result<Known, Failure> {
-    let documents = paths.iter().map(|path| inventory_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let documents =
+        paths.iter().map(|path| disk::read_given(path, disk::INVENTORY_LIMIT)).collect::<Result<Vec<_>, _>>()?;
     let (inventory, faults) = inventory(&documents);
     Ok(Known { inventory, faults, documents })
-}
-
-fn inventory_file(path: &str) -> Result<Vec<u8>, Failure> {
-    match path {
-        "-" => disk::read_stdin(disk::INVENTORY_LIMIT),
-        _ => disk::read_named(path, disk::INVENTORY_LIMIT),
-    }
 }
 
 fn inventory(documents: &[Vec<u8>]) -> (Option<Inventory>, Vec<Diagnostic>) {

@@ -68,6 +68,14 @@ pub(crate) fn read_named(path: &str, limit: u64) -> Result<Vec<u8>, Failure> {
     bytes.ok_or_else(|| cannot(&too_large(limit)))
 }
 
+/// A file that the user named, or standard input for `-`.
+///
+/// # Errors
+/// As [`read_named`] and [`read_stdin`].
+pub(crate) fn read_given(path: &str, limit: u64) -> Result<Vec<u8>, Failure> {
+    if path == "-" { read_stdin(limit) } else { read_named(path, limit) }
+}
+
 /// Everything on standard input.
 ///
 /// # Errors

@@ -98,10 +98,7 @@ impl Change {
 
 impl Work {
     fn file(&mut self, path: String) -> Result<(), Failure> {
-        let bytes = match path.as_str() {
-            "-" => disk::read_stdin(disk::SOURCE_LIMIT)?,
-            _ => disk::read_named(&path, disk::SOURCE_LIMIT)?,
-        };
+        let bytes = disk::read_given(&path, disk::SOURCE_LIMIT)?;
         match formatted(bytes) {
             Ok((before, after)) if before != after => self.changes.push(Change { path, before, after }),
             Ok((before, _)) if path == "-" => self.unchanged_stdin = Some(before),

@@ -92,10 +92,7 @@ fn look(
 ) -> Result<(Arena<SourceId, Source>, Vec<Diagnostic>), Failure> {
     let (mut sources, mut findings) = (Arena::default(), Vec::new());
     for path in unit::manifests(paths)? {
-        let bytes = match path.as_str() {
-            "-" => disk::read_stdin(disk::SOURCE_LIMIT)?,
-            _ => disk::read_named(&path, disk::SOURCE_LIMIT)?,
-        };
+        let bytes = disk::read_given(&path, disk::SOURCE_LIMIT)?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::new(format!("`{path}` is not valid UTF-8")))?;
         let found = linter(&text, inventory);
         let source = sources.push(Source::new(path, text));

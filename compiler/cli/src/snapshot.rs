@@ -47,10 +47,7 @@ enum Form {
 /// Shows.
 pub(crate) fn run(options: &Snapshot) -> Result<Outcome, Failure> {
     let What::Show(Show { file, format }) = &options.what;
-    let bytes = match file.as_str() {
-        "-" => disk::read_stdin(disk::SNAPSHOT_LIMIT)?,
-        path => disk::read_named(path, disk::SNAPSHOT_LIMIT)?,
-    };
+    let bytes = disk::read_given(file, disk::SNAPSHOT_LIMIT)?;
     let snapshot = egress_snapshot::file::read(&bytes).map_err(|error| {
         Failure::new(format!("`{file}` cannot be used: {error}")).help("compile it again with `--target ebpf`")
     })?;

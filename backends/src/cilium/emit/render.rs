@@ -29,6 +29,18 @@ pub(crate) fn map<const N: usize>(entries: [(&str, Yaml); N]) -> Yaml {
     Yaml::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
+/// A label selector of Kubernetes; parts without content are left out.
+pub(crate) fn label_selector(labels: Vec<(String, Yaml)>, expressions: Vec<Yaml>) -> Yaml {
+    let mut fields = Vec::new();
+    if !labels.is_empty() {
+        fields.push(("matchLabels".to_owned(), Yaml::Map(labels)));
+    }
+    if !expressions.is_empty() {
+        fields.push(("matchExpressions".to_owned(), Yaml::list(expressions)));
+    }
+    Yaml::Map(fields)
+}
+
 /// Text.
 pub(crate) fn text(value: impl Into<String>) -> Yaml {
     Yaml::Text(value.into())

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use egress_ir::{AddressSet, NAMESPACE_NAME_LABEL, NamespaceSelector, Operator, Pod, PodSelector, WorkloadSet};
 
 use super::super::labels::{NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT, is_identity_key, is_set_by_cilium};
-use super::render::{Yaml, map, text};
+use super::render::{Yaml, label_selector, map, text};
 
 /// Most selectors that one set may need.
 const MAX_CONJUNCTS: usize = 256;
@@ -136,16 +136,7 @@ impl Conjunct {
             };
             values.requirements(key, label, labels, expressions);
         }
-        let selector = |(labels, expressions): (Vec<(String, Yaml)>, Vec<Yaml>)| {
-            let mut fields = Vec::new();
-            if !labels.is_empty() {
-                fields.push(("matchLabels".to_owned(), Yaml::Map(labels)));
-            }
-            if !expressions.is_empty() {
-                fields.push(("matchExpressions".to_owned(), Yaml::list(expressions)));
-            }
-            Yaml::Map(fields)
-        };
+        let selector = |(labels, expressions)| label_selector(labels, expressions);
         // An empty selector of namespaces asks for a namespace, which every pod has.
         Ok(map([("namespaceSelector", selector(namespaces)), ("podSelector", selector(pods))]))
     }

@@ -94,8 +94,7 @@ pub fn service_name(gateway: &str, v6: bool) -> String {
 /// kube-vip sets it where it was started with `enable_node_labeling=true`, on the node that it elected for the Service.
 /// An IPv6 address is written as 32 hexadecimal digits.
 #[must_use]
-pub fn node_label(gateway: &str, namespace: &str, address: IpAddr) -> (String, String) {
-    let name = service_name(gateway, address.is_ipv6());
+pub fn node_label(name: &str, namespace: &str, address: IpAddr) -> (String, String) {
     let value = match address {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("{:032x}", v6.to_bits()),

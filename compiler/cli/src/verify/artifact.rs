@@ -30,10 +30,7 @@ impl Given {
     /// # Errors
     /// It cannot be read, or does not say what it is for.
     pub(super) fn file(path: &str, target: Option<Target>) -> Result<Self, Failure> {
-        let bytes = match path {
-            "-" => disk::read_stdin(disk::LIST_LIMIT)?,
-            _ => disk::read_named(path, disk::LIST_LIMIT)?,
-        };
+        let bytes = disk::read_given(path, disk::LIST_LIMIT)?;
         let target = target.or_else(|| target_of(path, &bytes)).ok_or_else(|| {
             Failure::new(format!("`{path}` does not say what it is for")).help("give its target with `--target`")
         })?;
@@ -115,10 +112,7 @@ impl Given {
 /// # Errors
 /// The file cannot be read, or is not understood.
 pub(super) fn router(path: &str) -> Result<kube_vip::Model, Failure> {
-    let bytes = match path {
-        "-" => disk::read_stdin(disk::LIST_LIMIT)?,
-        _ => disk::read_named(path, disk::LIST_LIMIT)?,
-    };
+    let bytes = disk::read_given(path, disk::LIST_LIMIT)?;
     kube_vip::decode(&bytes).map_err(|error| Failure::new(format!("`{path}` is not understood: {error}")))
 }
 

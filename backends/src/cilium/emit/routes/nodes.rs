@@ -11,6 +11,7 @@ use egress_ir::{Gateway, GatewayAddress, GatewayId, Inventory, Node, Operator, R
 use super::super::super::super::target::Level;
 use super::super::names::{is_label_value, is_subdomain};
 use super::super::{Emitter, VipService};
+use crate::kube_vip;
 
 /// How flows leave.
 pub(super) struct Way {
@@ -92,12 +93,7 @@ fn holder(emitter: &mut Emitter<'_>, gateway: &Gateway, address: IpAddr) -> Opti
         emitter.error("egress::target::gateway", gateway.origin, message, help);
         return None;
     };
-    let value = match address {
-        IpAddr::V4(v4) => v4.to_string(),
-        // Colons are not allowed in labels.
-        IpAddr::V6(v6) => format!("{:032x}", v6.to_bits()),
-    };
-    let key = format!("service-provided.kube-vip.io/{name}.{namespace}");
+    let (key, value) = kube_vip::node_label(name, namespace, address);
     Some(Requirement { key, operator: Operator::In([value].into()) })
 }
 

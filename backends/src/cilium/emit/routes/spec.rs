@@ -5,7 +5,7 @@
 
 use egress_ir::{Operator, Prefix, Selector};
 
-use super::super::render::{Yaml, map, text};
+use super::super::render::{Yaml, label_selector, map, text};
 use super::super::selectors::expression;
 use super::nodes::Way;
 
@@ -41,12 +41,5 @@ fn nodes(selector: &Selector) -> Yaml {
             Operator::DoesNotExist => expressions.push(expression(key, "DoesNotExist", None)),
         }
     }
-    let mut fields = Vec::new();
-    if !labels.is_empty() {
-        fields.push(("matchLabels".to_owned(), Yaml::Map(labels)));
-    }
-    if !expressions.is_empty() {
-        fields.push(("matchExpressions".to_owned(), Yaml::list(expressions)));
-    }
-    Yaml::Map(fields)
+    label_selector(labels, expressions)
 }
