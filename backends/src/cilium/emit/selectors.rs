@@ -168,14 +168,7 @@ impl Conjunct {
         if !anchored {
             expressions.insert(0, expression(&namespace_key(), "Exists", None));
         }
-        let mut selector = Vec::new();
-        if !labels.is_empty() {
-            selector.push(("matchLabels".to_owned(), Yaml::Map(labels)));
-        }
-        if !expressions.is_empty() {
-            selector.push(("matchExpressions".to_owned(), Yaml::list(expressions)));
-        }
-        Ok(Yaml::Map(selector))
+        Ok(label_selector(labels, expressions))
     }
 
     fn require(&mut self, key: Key, values: Values) -> Option<()> {
