@@ -11,6 +11,7 @@ pub mod file;
 pub mod gateway;
 pub mod layout;
 pub mod meta;
+pub mod names;
 pub mod show;
 pub mod sign;
 pub mod tables;

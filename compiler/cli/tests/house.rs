@@ -15,7 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("egress-ir", &[]),
     ("egress-compiler", &["egress-ir", "egress-lang"]),
     ("egress-backends", &["egress-ir", "egress-snapshot"]),
-    ("egress-agent", &["egress-snapshot"]),
+    ("egress-agent", &["egress-ir", "egress-snapshot"]),
     ("egress-snapshot", &[]),
     (
         "egressc",
@@ -27,7 +27,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
 
 /// What tests of a package may use besides: the testkit, and what is compared in them.
 const TESTS_MAY_KNOW: [(&str, &[&str]); 5] = [
-    ("egress-agent", &["egress-backends", "egress-compiler", "egress-ir"]),
+    ("egress-agent", &["egress-backends", "egress-compiler"]),
     ("egress-compiler", &["egress-testkit"]),
     ("egress-backends", &["egress-testkit", "egress-compiler"]),
     ("egress-testkit", &["egress-compiler", "egress-lang"]),

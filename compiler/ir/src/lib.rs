@@ -26,7 +26,7 @@ pub use arena::{
 pub use claims::Claims;
 pub use eval::{Decision, Speaking, Verdict, eval};
 pub use flow::{Destination, Flow};
-pub use host::HostPattern;
+pub use host::{HostPattern, NotAPattern};
 pub use inventory::{Inventory, Node, RunningPod, Service};
 pub use origin::{Date, Origin, Origins};
 pub use plane::{Exemption, Outcome, Piece, Plane, Sender, Unclear, Vocabulary};
