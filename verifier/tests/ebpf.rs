@@ -30,7 +30,8 @@ use std::collections::BTreeMap;
 fn unit(case: u64) -> (Program, Inventory) {
     let mut rng = Rng::new(seed() ^ 0xebf, case);
     let cluster = if case % 4 == 3 { Presence::Never } else { Presence::Always };
-    let shape = Shape { blocks: 1..=4, rules: 1..=4, cluster, hosts: false, ..Shape::everything() };
+    let shape =
+        Shape { blocks: 1..=4, rules: 1..=4, cluster, hosts: case % 2 == 1, host_denies: false, ..Shape::everything() };
     let mut program = random_program(&mut rng, &shape);
     let ids: Vec<GatewayId> = program.gateways.ids().collect();
     for (id, last) in ids.into_iter().zip(1..) {
@@ -167,8 +168,13 @@ fn check_same(rng: &mut Rng, mutant: &Decoded, program: &Program, inventory: &In
             Workload::Pod(pod) => mutant.meta.row_of(&identity(pod)).unwrap(),
             Workload::Address(address) => mutant.tables.source(*address),
         };
-        let (outcome, passes) = mutant.decide(row, flow.destination.address, flow.port);
-        let done = match (passes, mutant.gateway(outcome)) {
+        let of = (row, flow.destination.address, flow.port.protocol(), flow.port.number(), false);
+        let is_named = |set: u64| {
+            let hosts = mutant.hosts_of(set).unwrap();
+            hosts.iter().any(|host| flow.destination.names.iter().any(|name| host.matches(name)))
+        };
+        let outcome = mutant.tables.decide_named(of, is_named);
+        let done = match (mutant.passes(outcome), mutant.gateway(outcome)) {
             (false, _) => Outcome::Dropped,
             (true, 0) => Outcome::Passes(None),
             (true, number) => {

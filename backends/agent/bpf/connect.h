@@ -89,6 +89,9 @@ NOINLINE int judge_attempt(const struct flow *flow, u32 slot, u32 local, u32 ifi
 	class = destination_class(base, flow->destination_high, flow->destination_low, flow->v6);
 	outcome = outcome_of(base, row, class, port_class(base, flow->protocol, flow->number, 0));
 	word = outcome_word(base, outcome);
+	/* Which names the sender knows is a matter of its address, which the kernel has not chosen yet. */
+	if (word & OUTCOME_NAMED)
+		return 1;
 	/* What must leave through a gateway does not pass the cgroup's hook of packets, which comes too late to say so. */
 	if (((word & OUTCOME_VERDICT) == OUTCOME_PASS && !(word >> OUTCOME_GATEWAY_SHIFT)) ||
 	    would_answer(flow, slot, local))

@@ -42,9 +42,11 @@ struct layout {
 	u32 generation_high;
 	u32 direct_line;
 	u32 gateway_mask;
+	u32 names_line;
+	u32 names_count;
 };
 
-_Static_assert(sizeof(struct layout) == 132, "thirty-three words");
+_Static_assert(sizeof(struct layout) == 140, "thirty-five words");
 
 /*
  * What a packet needs of the layout stands in the programs as numbers, which the agent writes there before the kernel sees
@@ -95,11 +97,16 @@ enum {
 	ENTRY_VALUE_MASK = (1 << ENTRY_VALUE_BITS) - 1,
 };
 
+/* Sets of names that one outcome may ask for. */
+enum { MOST_SETS = 4 };
+
 /* Words of the part `outcomes`. */
 enum outcome_bits {
 	OUTCOME_VERDICT = 3,
 	OUTCOME_PASS = 1,
 	OUTCOME_RECORD = 1 << 2,
+	/* The part `names` says which outcome holds in its place. */
+	OUTCOME_NAMED = 1 << 3,
 	/* From here up: the number of a gateway, or 0. */
 	OUTCOME_GATEWAY_SHIFT = 8,
 };

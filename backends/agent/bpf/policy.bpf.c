@@ -5,13 +5,14 @@
  * In: cb[0] who sends (a slot, or a row given directly), cb[1] where the IP header stands, cb[3] whether marks still count.
  * Out: pass or not, the mark of the gateway through which it leaves, and in cb[2] the outcome's id + 1, for those who ask
  * by a test run. The way of a packet that passes reads tables alone; only
- * one that would be denied is looked up among the connections from outside.
+ * one that would be denied is looked up among the names that its sender learned, and the connections from outside.
  */
 #include "abi.h"
 #include "events.h"
 #include "inbound.h"
 #include "layout.h"
 #include "lookup.h"
+#include "names.h"
 #include "parse.h"
 #include "shared.h"
 
@@ -175,6 +176,13 @@ INLINE int verdict_on(struct __sk_buff *skb, const u8 *base, u32 identity, u32 o
 		return malformed(skb, identity, offset);
 	outcome = outcome_of(base, row, class, port);
 	word = outcome_word(base, outcome);
+	/* Left out, like the marks below, where the tables ask for no names. */
+	if (layout.names_line && unlikely(word & OUTCOME_NAMED)) {
+		struct flow copy = *flow;
+
+		outcome = settled(&copy, outcome);
+		word = outcome_word(base, outcome);
+	}
 	skb->cb[2] = outcome + 1;
 	if (!(identity & DIRECT_ROW))
 		count(outcome, flow->length);

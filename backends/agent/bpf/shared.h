@@ -15,6 +15,8 @@ enum {
 	MOST_INBOUND = 65536,
 	/* How many kinds of events are limited apart. */
 	MOST_RATES = 16384,
+	/* How many learned addresses there can be. */
+	MOST_LEARNED = 1 << 18,
 	EVENT_BYTES = 1 << 20,
 };
 
@@ -65,6 +67,24 @@ _Static_assert(sizeof(struct inbound_key) == 28, "no padding in a key");
 
 struct inbound_value {
 	u64 seen;
+};
+
+/*
+ * A client has learned a destination by a name of a set (the id that the tables have for it). Addresses are numbers of this
+ * machine's order, IPv4 as in ::ffff:0:0/96.
+ */
+struct learned_key {
+	u64 set;
+	u64 client_high;
+	u64 client_low;
+	u64 destination_high;
+	u64 destination_low;
+};
+
+/* Until when it holds, and when a packet last asked, in nanoseconds since the machine was started, below 2^63. */
+struct learned_value {
+	u64 until;
+	u64 used;
 };
 
 struct rate_key {

@@ -4,7 +4,8 @@
 
 use crate::layout::outcome;
 use crate::meta::{Meta, Unknown, Verdict};
-use crate::tables::Tables;
+use crate::names::Names;
+use crate::tables::{ByName, Tables};
 use std::net::IpAddr;
 
 /// What meta and tables say differently.
@@ -61,6 +62,9 @@ pub enum Disagreement {
         /// The mask of the tables.
         mask: u32,
     },
+    /// What depends on names in an outcome is another thing in meta.
+    #[error("outcome {0} asks for other names in the tables than in meta, or leads to other outcomes")]
+    Names(usize),
     /// A place in a list of meta that does not exist.
     #[error("{what} {place} names {named} {found}, but there are only {count}")]
     Place {
@@ -111,6 +115,7 @@ pub(crate) fn agree(meta: &Meta, tables: &Tables, generation: u64) -> Result<(),
     }
     gateways(meta, tables)?;
     outcomes(meta, tables)?;
+    names(meta, tables)?;
     combinations(meta, tables)?;
     pods(meta, tables)?;
     vectors(meta, tables)?;
@@ -135,7 +140,38 @@ fn meaning(of: &crate::meta::Outcome, unknown: Unknown) -> u32 {
         Verdict::Via(number) => number << outcome::GATEWAY_SHIFT,
         _ => 0,
     };
-    verdict | gateway | if record { outcome::RECORD } else { 0 }
+    let named = if of.by_name.is_some() { outcome::NAMED } else { 0 };
+    verdict | gateway | named | if record { outcome::RECORD } else { 0 }
+}
+
+/// Sets of names are what they are called, sorted and distinct, and outcomes ask for those that the tables ask for.
+fn names(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
+    let none = Names::default();
+    let known = meta.names.as_ref().unwrap_or(&none);
+    sorted("host patterns", &known.hosts)?;
+    let hosts = known.hosts.len();
+    for (place, set) in meta.name_sets.iter().enumerate() {
+        sorted("the patterns of a set of names", set)?;
+        set.iter().try_for_each(|host| exists("name set", place, ("host pattern", *host), hosts))?;
+    }
+    for (place, clients) in known.clients.iter().enumerate() {
+        sorted("the patterns of clients", &clients.hosts)?;
+        clients.hosts.iter().try_for_each(|host| exists("clients", place, ("host pattern", *host), hosts))?;
+    }
+    let ids: Vec<Option<u64>> = (0..).map(|set| meta.id_of(set)).take(meta.name_sets.len()).collect();
+    let mut distinct = ids.clone();
+    distinct.sort_unstable();
+    sorted("the ids of sets of names", &distinct)?;
+    for (place, outcome) in meta.outcomes.iter().enumerate() {
+        let Some(by_name) = &outcome.by_name else { continue };
+        let sets: Option<Vec<u64>> = by_name.sets.iter().map(|set| ids.get(*set as usize).copied().flatten()).collect();
+        let said = sets.map(|sets| ByName { sets, outcomes: by_name.outcomes.clone() });
+        let found = u32::try_from(place).ok().and_then(|id| tables.by_name(id));
+        if said.is_none() || said != found {
+            return Err(Disagreement::Names(place));
+        }
+    }
+    Ok(())
 }
 
 fn outcomes(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
@@ -205,7 +241,13 @@ fn pods(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
 fn vectors(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
     for (place, vector) in meta.vectors.iter().enumerate() {
         row_exists("vector", place, vector.row, tables)?;
-        let found = tables.decide(vector.row, vector.destination, vector.protocol, vector.number, vector.fragment);
+        let of = (vector.row, vector.destination, vector.protocol, vector.number, vector.fragment);
+        let sets = vector.name_sets.iter();
+        let ids: Vec<u64> = sets.filter_map(|set| meta.id_of(*set)).collect();
+        for set in &vector.name_sets {
+            exists("vector", place, ("name set", *set), meta.name_sets.len())?;
+        }
+        let found = tables.decide_named(of, |id| ids.contains(&id));
         if found != vector.outcome {
             return Err(Disagreement::Vector { place, tables: found, meta: vector.outcome });
         }

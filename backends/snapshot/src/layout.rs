@@ -23,6 +23,10 @@
 //!   The cells of row `r` and port class `p` are dense and begin at line `direct_line + (r * port_class_count + p) *
 //!   direct_stride`, see [`Layout::direct_stride`]. It says nothing that the matrices do not say; readers check that.
 //! - **Outcomes**: one word each, see [`outcome`].
+//! - **Names**: what happens where names matter: word `outcome` is 0, or the line at which it is said of that outcome. There
+//!   stands how many sets of names are asked for (u32, 1 to [`MOST_SETS`]), at byte 8 their ids (u64 each), and in the next
+//!   line outcomes (u32 each). Set `i` counts `1 << i` where the destination was learned by a name of it; the sum is the
+//!   place of the outcome that holds, which never has names of its own.
 
 /// The bytes of a line.
 pub const LINE: usize = 64;
@@ -31,14 +35,17 @@ pub const LINE: usize = 64;
 pub const LAYOUT_LINES: u32 = 3;
 
 /// The first word of every table part: `EGT` and the version of the layout.
-pub const MAGIC: u32 = u32::from_le_bytes(*b"EGT\x02");
+pub const MAGIC: u32 = u32::from_le_bytes(*b"EGT\x03");
+
+/// The most sets of names that one outcome may ask for.
+pub const MOST_SETS: u32 = 4;
 
 /// The most lines that tables may have: 256 MiB.
 pub const MOST_LINES: u32 = 1 << 22;
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Where everything stands: 33 words at the very beginning, and the digest of the meta part behind them.
+        /// Where everything stands: 35 words at the very beginning, and the digest of the meta part behind them.
         ///
         /// `…_line` fields and matrices count lines from the beginning of the tables.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,6 +159,10 @@ words! {
     /// The bits of a packet's mark that say through which gateway it leaves, one run of them; 0: no outcome names a gateway,
     /// and marks are left alone.
     gateway_mask,
+    /// The part `names`: its first line; 0 where no outcome has names.
+    names_line,
+    /// How many outcomes have some.
+    names_count,
 }
 
 impl Layout {
@@ -172,11 +183,14 @@ pub mod outcome {
     pub const PASS: u32 = 1;
     /// Somebody wants a record of such flows: `log`, or an audit-mode block that would decide otherwise.
     pub const RECORD: u32 = 1 << 2;
+    /// It depends on names what happens: the part `names` says which outcome holds in the place of this one, whose other
+    /// bits are those of the outcome without any.
+    pub const NAMED: u32 = 1 << 3;
     /// From this bit up: the number of the gateway through which the flow leaves, or 0. Only where it passes, and never a
     /// number that the bits of `gateway_mask` cannot hold.
     pub const GATEWAY_SHIFT: u32 = 8;
     /// No bit outside of these may be set.
-    pub const KNOWN: u32 = VERDICT | RECORD | u32::MAX << GATEWAY_SHIFT;
+    pub const KNOWN: u32 = VERDICT | RECORD | NAMED | u32::MAX << GATEWAY_SHIFT;
 
     /// The number of the gateway in a word; 0: none.
     #[must_use]
@@ -256,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_layout_reads_back() {
-        assert_eq!(WORDS.len(), 33);
+        assert_eq!(WORDS.len(), 35);
         let mut layout =
             Layout { magic: MAGIC, lines: 9, direct_line: 7, gateway_mask: 8, generation_high: 5, ..Layout::default() };
         layout.meta_digest = [0xab; 32];

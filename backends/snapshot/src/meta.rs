@@ -4,6 +4,7 @@
 //! read the rest.
 
 use crate::gateway::Gateway;
+use crate::names::{Names, set_id};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -36,9 +37,13 @@ pub struct Meta {
     /// Gateways that rules name, by their numbers, which are counted from 1 in the order of names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<Gateway>,
-    /// Host patterns, named by their places.
+    /// What must be known to learn names; nothing where no rule is about names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Names>,
+    /// Sets of names that outcomes ask for, named by their places: patterns by their places among those of
+    /// [`Meta::names`], sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<String>,
+    pub name_sets: Vec<Vec<u32>>,
     /// What each outcome of the tables means, named by its place.
     pub outcomes: Vec<Outcome>,
     /// The rules, named by their places.
@@ -175,6 +180,19 @@ pub struct Outcome {
     /// Whether it is only for fragments, whose ports nobody knows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fragment: bool,
+    /// Which outcome holds in its place, where that depends on names; else nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_name: Option<ByName>,
+}
+
+/// What happens where it depends on the names by which a destination was learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByName {
+    /// The sets that are asked for, by their places among [`Meta::name_sets`]; set `i` of them counts `1 << i`.
+    pub sets: Vec<u32>,
+    /// The outcome of each sum.
+    pub outcomes: Vec<u32>,
 }
 
 /// What happens to a flow.
@@ -242,6 +260,9 @@ pub struct Vector {
     /// Whether it is a fragment that is not the first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fragment: bool,
+    /// The sets of names, by their places, in which some name is by which the destination was learned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub name_sets: Vec<u32>,
     /// What must become of it.
     pub outcome: u32,
 }
@@ -268,6 +289,22 @@ impl Meta {
         let members: Vec<u32> = members.collect();
         let found = self.combinations.binary_search_by(|known| known.sets.cmp(&members)).ok()?;
         self.combinations.get(found).map(|combination| combination.row)
+    }
+}
+
+impl Meta {
+    /// The patterns of a set of names; nothing where it does not exist.
+    #[must_use]
+    pub fn hosts_of(&self, set: u32) -> Option<Vec<&str>> {
+        let hosts = &self.names.as_ref()?.hosts;
+        let places = self.name_sets.get(set as usize)?;
+        places.iter().map(|place| hosts.get(*place as usize).map(String::as_str)).collect()
+    }
+
+    /// The id of a set of names, as the tables have it.
+    #[must_use]
+    pub fn id_of(&self, set: u32) -> Option<u64> {
+        self.hosts_of(set).map(set_id)
     }
 }
 

@@ -9,6 +9,7 @@
 //! `client . destination` with a timeout.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 /// Everything about a policy that learning depends on.
@@ -40,6 +41,19 @@ pub struct Clients {
     pub prefixes: Vec<String>,
     /// The patterns, by their places, sorted.
     pub hosts: Vec<u32>,
+}
+
+/// The id by which tables and kernel know a set of patterns: the first eight bytes of SHA-256 over the patterns, each
+/// ended by a line break. It depends on nothing else, so that what was learned for a set holds for every generation.
+#[must_use]
+pub fn set_id<'h>(hosts: impl IntoIterator<Item = &'h str>) -> u64 {
+    let mut hasher = Sha256::new();
+    for host in hosts {
+        hasher.update(host);
+        hasher.update("\n");
+    }
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hasher.finalize());
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// How the comment line of an nftables file begins.

@@ -176,6 +176,17 @@ pub(crate) fn low(count: u32, number: u32) -> u32 {
 
 /// Tables whose trees say 0 of every address: three rows, four classes, and the ports 443, ICMP and the others.
 pub(crate) fn bare(wide: bool) -> Builder {
+    let mut build = head(wide);
+    let actions = [vec![0, 0, 0], vec![0, 1, 0], vec![1, 1, 2]];
+    (build.layout.actions_line, build.layout.actions_stride) = build.matrix(&actions, wide);
+    build.layout.actions_paged = wide.into();
+    build.layout.outcomes_line =
+        build.words(&[outcome::DENY, outcome::PASS, outcome::PASS | outcome::RECORD | 1 << outcome::GATEWAY_SHIFT]);
+    build
+}
+
+/// Layout, ports and decisions of the bare tables.
+fn head(wide: bool) -> Builder {
     let mut build = Builder::new(wide);
     build.layout.row_count = 3;
     build.layout.class_count = 4;
@@ -189,12 +200,47 @@ pub(crate) fn bare(wide: bool) -> Builder {
     let decisions = [vec![0, 1, 2, 1], vec![0, 0, 2, 1], vec![0, 0, 0, 0]];
     (build.layout.decisions_line, build.layout.decisions_stride) = build.matrix(&decisions, !wide);
     build.layout.decisions_paged = (!wide).into();
-    let actions = [vec![0, 0, 0], vec![0, 1, 0], vec![1, 1, 2]];
-    (build.layout.actions_line, build.layout.actions_stride) = build.matrix(&actions, wide);
-    build.layout.actions_paged = wide.into();
-    build.layout.outcomes_line =
-        build.words(&[outcome::DENY, outcome::PASS, outcome::PASS | outcome::RECORD | 1 << outcome::GATEWAY_SHIFT]);
     build
+}
+
+/// The bare tables, but that names decide at profile 1 on port 443: outcome 3, which is 1 by a name of the set `api.example`.
+pub(crate) fn named() -> Builder {
+    let mut build = head(false);
+    let actions = [vec![0, 0, 0], vec![0, 3, 0], vec![1, 1, 2]];
+    (build.layout.actions_line, build.layout.actions_stride) = build.matrix(&actions, false);
+    build.layout.outcome_count = 4;
+    let last = outcome::PASS | outcome::RECORD | 1 << outcome::GATEWAY_SHIFT;
+    build.layout.outcomes_line = build.words(&[outcome::DENY, outcome::PASS, last, outcome::DENY | outcome::NAMED]);
+    let id = crate::names::set_id(["api.example"]);
+    build.layout.names_count = 1;
+    let next = (build.bytes.len() / LINE) as u32;
+    build.layout.names_line = build.words(&[0, 0, 0, next + 1]);
+    build.words(&[1, 0, (id & u64::from(u32::MAX)) as u32, (id >> 32) as u32]);
+    build.words(&[0, 1]);
+    // Everything that is not 0.0.0.0 is of class 1.
+    build.layout.destination_v4 = build.line(&[(0, 0), (1 << 32, 1)]).0;
+    build
+}
+
+/// A meta part for [`named`].
+pub(crate) fn named_meta() -> Meta {
+    let mut meta = Meta { vectors: Vec::new(), pods: Vec::new(), ..small_meta() };
+    let by_name = Some(crate::meta::ByName { sets: vec![0], outcomes: vec![0, 1] });
+    meta.outcomes.push(Outcome { by_name, ..meta.outcomes[0].clone() });
+    let hosts = vec!["api.example".to_owned()];
+    meta.names = Some(crate::names::Names { hosts, ..crate::names::Names::default() });
+    meta.name_sets = vec![vec![0]];
+    let vector = |name_sets: &[u32], outcome| Vector {
+        row: 0,
+        destination: "10.1.2.3".parse().unwrap(),
+        protocol: 6,
+        number: 443,
+        fragment: false,
+        name_sets: name_sets.to_vec(),
+        outcome,
+    };
+    meta.vectors = vec![vector(&[], 0), vector(&[0], 1)];
+    meta
 }
 
 /// The bare tables with small trees.
@@ -251,14 +297,21 @@ pub(crate) fn small_meta() -> Meta {
         ticket: Some("SEC-1042".to_owned()),
         until: None,
     };
-    let outcome =
-        |verdict, rules: &[u32], log| Outcome { verdict, rules: rules.to_vec(), audit: None, log, fragment: false };
+    let outcome = |verdict, rules: &[u32], log| Outcome {
+        verdict,
+        rules: rules.to_vec(),
+        audit: None,
+        log,
+        fragment: false,
+        by_name: None,
+    };
     let vector = |row, destination: &str, protocol, number, outcome| Vector {
         row,
         destination: destination.parse().unwrap(),
         protocol,
         number,
         fragment: false,
+        name_sets: Vec::new(),
         outcome,
     };
     let pod = Identity { namespace: "shop".to_owned(), name: Some("till".to_owned()), ..Identity::default() };

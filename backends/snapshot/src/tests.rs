@@ -2,7 +2,7 @@
 
 use crate::file::{PAGE, read, write};
 use crate::sign::{SigningKey, tests::PRIVATE};
-use crate::testing::{Random, small, small_meta};
+use crate::testing::{Random, named, named_meta, small, small_meta};
 use crate::{Disagreement, Meta, ReadError};
 use sha2::{Digest, Sha256};
 
@@ -146,6 +146,36 @@ fn meta_and_tables_belong_together() {
             &|meta| meta.attachments.push(crate::meta::Attachment { point: "x".into(), identity: None, row: Some(3) }),
             "attachment 0 names row 3",
         ),
+    ];
+    for (change, expected) in cases {
+        let said = said(change);
+        assert!(said.contains(expected), "{said}, not {expected}");
+    }
+}
+
+#[test]
+fn names_in_meta_and_tables_are_the_same() {
+    let written = |meta: &Meta| write(meta, &named().finish(), None);
+    assert_eq!(read(&written(&named_meta()).unwrap()).unwrap().meta.names, named_meta().names);
+    let said = |change: Change<'_>| {
+        let mut meta = named_meta();
+        change(&mut meta);
+        match written(&meta) {
+            Err(ReadError::Disagree(said)) => said.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let other = |meta: &mut Meta| meta.names.as_mut().unwrap().hosts[0] = "api.other".to_owned();
+    let cases: [(Change<'_>, &str); 9] = [
+        (&other, "outcome 3 asks for other names"),
+        (&|meta| meta.outcomes[3].by_name.as_mut().unwrap().outcomes = vec![0, 2], "outcome 3 asks for other names"),
+        (&|meta| meta.outcomes[3].by_name.as_mut().unwrap().sets = vec![1], "outcome 3 asks for other names"),
+        (&|meta| meta.outcomes[3].by_name = None, "outcome 3 has the word 0x8"),
+        (&|meta| meta.name_sets[0] = vec![1], "name set 0 names host pattern 1"),
+        (&|meta| meta.name_sets.push(vec![0]), "the ids of sets of names are not sorted"),
+        (&|meta| meta.names = None, "name set 0 names host pattern 0"),
+        (&|meta| meta.vectors[1].name_sets = vec![1], "vector 1 names name set 1"),
+        (&|meta| meta.vectors[1].name_sets.clear(), "vector 1 comes to outcome 0"),
     ];
     for (change, expected) in cases {
         let said = said(change);

@@ -3,7 +3,7 @@
 //! In: bytes. Out: meta part and tables in which every index was checked, or what is wrong. Shares nothing with the
 //! emitter but the format.
 
-use egress_ir::Port;
+use egress_ir::{HostPattern, Port};
 use egress_snapshot::layout::outcome;
 use egress_snapshot::{Meta, ReadError, Tables, file, meta};
 use std::net::IpAddr;
@@ -36,11 +36,19 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
 }
 
 impl Decoded {
-    /// What the kernel does with a flow from a row: the outcome's id, and whether the flow passes.
+    /// What the kernel does with a flow from a row to a destination that was learned by no name: the outcome's id, and
+    /// whether the flow passes.
     #[must_use]
     pub fn decide(&self, row: u32, destination: IpAddr, port: Port) -> (u32, bool) {
         let outcome = self.tables.decide(row, destination, port.protocol(), port.number(), false);
         (outcome, self.passes(outcome))
+    }
+
+    /// The patterns of the set of names that the tables know by an id; nothing where meta has none.
+    #[must_use]
+    pub fn hosts_of(&self, id: u64) -> Option<Vec<HostPattern>> {
+        let set = (0..).take(self.meta.name_sets.len()).find(|set| self.meta.id_of(*set) == Some(id))?;
+        self.meta.hosts_of(set)?.into_iter().map(|host| host.parse().ok()).collect()
     }
 
     /// Whether flows of an outcome pass.

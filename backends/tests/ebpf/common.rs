@@ -1,14 +1,16 @@
 //! What the tests of snapshots share: shapes of programs that the target can say, and who is who in a snapshot.
 
 use egress_backends::ebpf::{Options, emit};
-use egress_ir::{Decision, Flow, GatewayAddress, GatewayId, Inventory, Pod, Program, Verdict, Workload};
+use egress_ir::{Decision, Flow, GatewayAddress, GatewayId, HostPattern, Inventory, Pod, Program, Verdict, Workload};
 use egress_snapshot::{Snapshot, file, meta};
 use egress_testkit::programs::{Presence, Shape};
+use std::collections::BTreeSet;
 
-/// What the target can say, and nothing less; every fourth program is of a host without a cluster.
+/// What the target can say, and nothing less; every fourth program is of a host without a cluster, and half of them have
+/// names.
 pub(crate) fn shape(case: u64) -> Shape {
     let cluster = if case % 4 == 3 { Presence::Never } else { Presence::Always };
-    Shape { cluster, hosts: false, ..Shape::everything() }
+    Shape { cluster, hosts: case % 2 == 1, host_denies: false, ..Shape::everything() }
 }
 
 /// Gives every gateway an address of both families, so that no flow is refused.
@@ -56,8 +58,18 @@ pub(crate) fn row(snapshot: &Snapshot, workload: &Workload) -> u32 {
 pub(crate) fn outcome<'s>(snapshot: &'s Snapshot, flow: &Flow, fragment: bool) -> &'s meta::Outcome {
     let row = row(snapshot, &flow.workload);
     let (protocol, number) = (flow.port.protocol(), flow.port.number());
-    let id = snapshot.tables.decide(row, flow.destination.address, protocol, number, fragment);
+    let of = (row, flow.destination.address, protocol, number, fragment);
+    let id = snapshot.tables.decide_named(of, |set| is_of(snapshot, set, &flow.destination.names));
     &snapshot.meta.outcomes[id as usize]
+}
+
+/// Whether some name is of the set that the tables know by an id.
+fn is_of(snapshot: &Snapshot, id: u64, names: &BTreeSet<String>) -> bool {
+    let sets = 0..u32::try_from(snapshot.meta.name_sets.len()).unwrap();
+    let set = sets.into_iter().find(|set| snapshot.meta.id_of(*set) == Some(id)).unwrap();
+    let hosts = snapshot.meta.hosts_of(set).unwrap().into_iter();
+    let hosts: Vec<HostPattern> = hosts.map(|host| host.parse().unwrap()).collect();
+    names.iter().any(|name| hosts.iter().any(|host| host.matches(name)))
 }
 
 /// A verdict as a snapshot has it.
@@ -76,7 +88,8 @@ pub(crate) fn verdict(program: &Program, snapshot: &Snapshot, verdict: &Verdict)
     }
 }
 
-/// Asserts that a snapshot says of a flow exactly what the meaning says: verdict, rules, audit and log.
+/// Asserts that a snapshot says of a flow exactly what the meaning says: verdict, audit and log, and rules where no rule is
+/// about names: those are told apart only as far as they do different things.
 pub(crate) fn assert_same(
     program: &Program,
     found: &meta::Outcome,
@@ -91,7 +104,10 @@ pub(crate) fn assert_same(
         found.rules.iter().map(|rule| snapshot.meta.rules[*rule as usize].name.as_str()).collect();
     names.sort_unstable();
     said.sort_unstable();
-    assert_eq!(names, said, "{at}");
+    match snapshot.meta.names {
+        None => assert_eq!(names, said, "{at}"),
+        Some(_) => assert!(names.is_empty() == said.is_empty(), "{at}: {names:?} {said:?}"),
+    }
     // Conflicts between other gateways are still conflicts.
     let audit = decision.audit.as_ref().map(said_of).filter(|audit| *audit != found.verdict);
     assert_eq!(found.audit, audit, "{at}");

@@ -4,12 +4,14 @@ use crate::common::{identity, shape, with_addresses};
 use egress_backends::ebpf::{Decoded, Options, SnapshotPlane, decode, emit, plane};
 use egress_ir::address::{from_bits, to_bits};
 use egress_ir::plane::ListId;
-use egress_ir::{Flow, Inventory, Outcome, Piece, Plane, Program, Unclear, Verdict, Vocabulary, Workload, eval};
+use egress_ir::{
+    Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Unclear, Verdict, Vocabulary, Workload, eval,
+};
 use egress_snapshot::meta::Attachment;
 use egress_testkit::flows::{Sources, biased_flow};
 use egress_testkit::programs::{random_inventory, random_program};
 use egress_testkit::seed::{Rng, cases, seed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn decoded(program: &Program, inventory: Option<&Inventory>) -> Decoded {
     let artifact = emit(program, inventory, &Options::default()).unwrap_or_else(|errors| panic!("{errors:?}"));
@@ -19,7 +21,7 @@ fn decoded(program: &Program, inventory: Option<&Inventory>) -> Decoded {
 #[test]
 fn pieces_and_replay_say_what_the_meaning_says() {
     let (seed, cases) = (seed(), cases(200));
-    let (mut flows, mut addresses, mut gateways) = (0, 0, 0);
+    let (mut flows, mut addresses, mut gateways, mut named) = (0, 0, 0, 0);
     for case in 0..cases {
         let mut rng = Rng::new(seed ^ 0x9e9e, case);
         let program = with_addresses(random_program(&mut rng, &shape(case)));
@@ -42,16 +44,24 @@ fn pieces_and_replay_say_what_the_meaning_says() {
                     continue;
                 }
                 let expected = meant(&program, &flow);
+                let mut unnamed = flow.clone();
+                unnamed.destination.names.clear();
+                named += u64::from(meant(&program, &unnamed) != expected);
                 gateways += u64::from(matches!(expected, Outcome::Passes(Some(_))));
                 let replayed = plane.replay(number, &flow).unwrap();
                 assert_eq!(replayed, expected, "seed {seed} case {case}: {flow}");
                 let list = at(&pieces[&(number, v6)], &flow);
-                assert_eq!(said(&vocabulary, list, &flow), expected, "seed {seed} case {case}: {flow}");
+                assert_eq!(
+                    said((&vocabulary, &plane.hosts()), list, &flow),
+                    expected,
+                    "seed {seed} case {case}: {flow}"
+                );
                 flows += 1;
             }
         }
     }
-    println!("{flows} flows, {addresses} of them of addresses, {gateways} through gateways");
+    println!("{flows} flows, {addresses} of them of addresses, {gateways} through gateways, {named} decided by a name");
+    assert!(named > cases / 4, "{named} by a name");
     assert!(flows as u64 >= cases * 10 && addresses as u64 > cases && gateways > cases);
 }
 
@@ -86,9 +96,21 @@ fn at(pieces: &[Piece], flow: &Flow) -> ListId {
     pieces[pieces.partition_point(|piece| piece.end < bits)].list
 }
 
-fn said(vocabulary: &Vocabulary, list: ListId, flow: &Flow) -> Outcome {
+fn said((vocabulary, hosts): (&Vocabulary, &BTreeSet<HostPattern>), list: ListId, flow: &Flow) -> Outcome {
     let list = vocabulary.list_at(list);
-    let matching = list.entries.iter().find(|entry| vocabulary.ports_at(entry.ports).contains(flow.port));
+    // The classes of names that the flow's names are of, by the place of a name that the same patterns match.
+    let hosts: Vec<HostPattern> = hosts.iter().cloned().collect();
+    let of = |name: &str| hosts.iter().map(|host| host.matches(name)).collect::<Vec<bool>>();
+    let known: Vec<Vec<bool>> = vocabulary.names().iter().map(|name| of(name)).collect();
+    let names: Vec<Vec<bool>> = flow.destination.names.iter().map(|name| of(name)).collect();
+    let is_named = |set| {
+        let classes = vocabulary.name_set_at(set).iter();
+        classes.map(|class| &known[*class as usize]).any(|class| names.contains(class))
+    };
+    let matching = list
+        .entries
+        .iter()
+        .find(|entry| vocabulary.ports_at(entry.ports).contains(flow.port) && entry.guard.name_sets().all(is_named));
     matching.map_or(list.default, |entry| entry.outcome)
 }
 

@@ -4,7 +4,7 @@ use crate::common::{shape, with_addresses};
 use egress_backends::ebpf::{Limits, Options, emit};
 use egress_backends::{EmitError, Routing};
 use egress_compiler::{Input, MemoryFiles, SourceText};
-use egress_ir::{Inventory, Program};
+use egress_ir::{Action, Inventory, Program};
 use egress_testkit::programs::{Shape, random_inventory, random_program};
 use egress_testkit::seed::{Rng, seed};
 
@@ -15,17 +15,18 @@ fn codes(errors: &[EmitError]) -> Vec<&'static str> {
 }
 
 #[test]
-fn names_of_hosts_are_refused_by_rule() {
+fn denies_of_names_are_refused_by_rule() {
     let mut hosts = 0;
     for case in 0..60 {
         let mut rng = Rng::new(seed(), case);
         let program = with_addresses(random_program(&mut rng, &Shape::everything()));
         let rules = program.rules.values();
-        let with_hosts = rules.filter(|rule| !program.destination_sets.at(rule.destinations).hosts.is_empty());
+        let denies = rules.filter(|rule| rule.action == Action::Deny);
+        let with_hosts = denies.filter(|rule| !program.destination_sets.at(rule.destinations).hosts.is_empty());
         let expected = with_hosts.count();
         let errors = emit(&program, None, &Options::default()).err().unwrap_or_default();
         let count = |code: &str| errors.iter().filter(|error| error.code == code && error.origin.is_some()).count();
-        assert_eq!(count("egress::target::host"), expected, "case {case}");
+        assert_eq!(count("egress::target::host-deny"), expected, "case {case}");
         assert_eq!(errors.len(), expected, "case {case}: {errors:?}");
         hosts += expected;
     }

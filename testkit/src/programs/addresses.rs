@@ -132,12 +132,12 @@ fn part(rng: &mut Rng, (first, last): (u128, u128)) -> (u128, u128) {
 }
 
 impl Builder<'_> {
-    /// A random set of destinations.
-    pub(super) fn destination_set(&mut self) -> DestinationSet {
+    /// A random set of destinations, for a deny or not.
+    pub(super) fn destination_set(&mut self, deny: bool) -> DestinationSet {
         if self.shape.empty_sets && self.rng.chance(2) {
             return DestinationSet::default();
         }
-        let hosts = self.shape.hosts && self.rng.chance(30);
+        let hosts = self.shape.hosts && self.rng.chance(30) && (self.shape.host_denies || !deny);
         let mut set = DestinationSet::default();
         if hosts {
             set.hosts = (0..self.rng.between(1, 2)).map(|_| host(self.rng)).collect();

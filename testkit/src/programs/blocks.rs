@@ -56,7 +56,7 @@ impl Builder<'_> {
     fn add_rule(&mut self, block: BlockId, kind: BlockKind, name: &str) {
         let deny = kind == BlockKind::Guardrail || self.rng.chance(25);
         let action = if deny { Action::Deny } else { Action::Allow };
-        let destinations = self.destination_set();
+        let destinations = self.destination_set(deny);
         let mut ports = self.port_set();
         let gateway = if deny { None } else { self.gateway() };
         let gateway = gateway.filter(|_| self.shape.fine_gateways || destinations.hosts.is_empty());

@@ -32,6 +32,8 @@ pub struct Shape {
     pub log: bool,
     /// Host patterns in destinations.
     pub hosts: bool,
+    /// Denies of host names, which some targets cannot say.
+    pub host_denies: bool,
     /// How many gateways at most. With 1 no conflict is possible; with 0 no rule has a `via`.
     pub gateways: u8,
     /// Gateways with an address of each family that the program has; otherwise some have one of IPv4 only.
@@ -73,6 +75,7 @@ impl Shape {
             audit: true,
             log: true,
             hosts: true,
+            host_denies: true,
             gateways: 3,
             dual_gateways: false,
             fine_gateways: true,

@@ -17,7 +17,7 @@ pub(super) static STUB: &[u8] = include_bytes_aligned!("../../bpf/stub.bpf.o");
 pub(super) static INBOUND: &[u8] = include_bytes_aligned!("../../bpf/inbound.bpf.o");
 
 /// Maps that both generations and all attach points use.
-const SHARED: [&str; 12] = [
+const SHARED: [&str; 13] = [
     "active",
     "policies_skb",
     "policies_tc",
@@ -27,6 +27,7 @@ const SHARED: [&str; 12] = [
     "policies_sendmsg6",
     "connecting",
     "inbound",
+    "learned",
     "events",
     "rates",
     "lost",

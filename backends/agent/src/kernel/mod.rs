@@ -7,7 +7,7 @@
 //! # What is pinned
 //!
 //! Below `BPFFS/egressc`: `active` (one word: 0 or 1), `policies_skb`, `policies_tc`, `policies_connect4`, … (program
-//! arrays of two, one for each hook), `connecting`, `inbound`, `events`, `rates`, `lost`, and the folders `place-0`,
+//! arrays of two, one for each hook), `connecting`, `inbound`, `learned`, `events`, `rates`, `lost`, and the folders `place-0`,
 //! `place-1` (`tables`, `endpoints`, `counters`, `layout`, `policy_skb`, `policy_tc`, `policy_connect4`, …) and `links`
 //! (`SLOT-out`, `SLOT-in`, and with [`Kernel::attach_early`] `SLOT-connect4`, …). Every attach point runs a stub of its
 //! own, which reads `active` and jumps into the program at that place.
@@ -36,6 +36,7 @@ mod early;
 mod error;
 mod events;
 mod generation;
+mod learned;
 mod load;
 mod pins;
 mod shared;
@@ -46,6 +47,7 @@ pub use early::Early;
 pub use error::KernelError;
 pub use events::{Event, Events};
 pub use generation::{Answer, Counter, Counters, Found, Generation, Hook, MARK_BEFORE};
+pub use learned::{Fact, Learned, Lease, MOST_LEARNED};
 pub use load::New;
 pub use shared::{Endpoint, MOST_SLOTS, RECORDS, Record};
 
@@ -188,6 +190,14 @@ impl Kernel {
         let lost: PerCpuArray<_, u64> = pins::typed(&self.pins.shared("lost"))?;
         let values = lost.get(&0, 0).map_err(|source| KernelError::map("lost", source))?;
         Ok(values.iter().sum())
+    }
+
+    /// What clients have learned by name.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn learned(&self) -> Result<Learned, KernelError> {
+        Learned::open(&self.pins.shared("learned"))
     }
 
     /// The ring of records. There can be one reader at a time: two would each see some.

@@ -56,6 +56,11 @@ pub type Record = (&'static str, &'static [(&'static str, u32)]);
 pub const RECORDS: &[Record] = &[
     ("counter", &[("packets", 0), ("bytes", 8)]),
     (
+        "learned_key",
+        &[("set", 0), ("client_high", 8), ("client_low", 16), ("destination_high", 24), ("destination_low", 32)],
+    ),
+    ("learned_value", &[("until", 0), ("used", 8)]),
+    (
         "event",
         &[
             ("time", 0),

@@ -94,7 +94,7 @@ fn enforce_or_try(
     let endpoints: Vec<(u32, Endpoint)> =
         plan.after.points.iter().map(|point| (point.slot, point.who.endpoint(&snapshot.meta))).collect();
     let prepared = kernel.prepare(&New { tables: snapshot.tables.bytes(), endpoints: &endpoints })?;
-    if let Err(failure) = vectors::ask(&prepared, snapshot) {
+    if let Err(failure) = vectors::ask(kernel, &prepared, snapshot) {
         return Err(failure.and(kernel.abandon(prepared).map_err(Failure::from)));
     }
     if options.dry_run {

@@ -1,22 +1,30 @@
 //! Test vectors: flows with what must become of them, asked of the program in the kernel before a packet reaches it.
+//!
+//! Names are learned for the test alone, by a client whose address nobody has.
 
 use crate::failure::Failure;
 use crate::words;
-use egress_agent::kernel::{Answer, Found, Generation, Hook, KernelError, MARK_BEFORE};
+use egress_agent::kernel::{Answer, Fact, Found, Generation, Hook, Kernel, KernelError, Learned, Lease, MARK_BEFORE};
 use egress_agent::packet::{Flow, ethertype, nobody, of_flow};
 use egress_snapshot::Snapshot;
 use egress_snapshot::layout::outcome;
 use egress_snapshot::meta::Vector;
+use std::time::Duration;
 
 /// How many differences are shown.
 const SHOWN: usize = 3;
 
 /// Asks every vector of the programs of both hooks.
-pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Failure> {
+pub(super) fn ask(kernel: &Kernel, generation: &Generation, snapshot: &Snapshot) -> Result<(), Failure> {
+    let mut learned = kernel.learned()?;
     let mut different = Vec::new();
     for (place, vector) in snapshot.meta.vectors.iter().enumerate() {
         let passes = snapshot.tables.word(vector.outcome) & outcome::VERDICT == outcome::PASS;
         let gateway = outcome::gateway(snapshot.tables.word(vector.outcome));
+        let facts = facts(snapshot, vector);
+        for fact in &facts {
+            learned.put(fact, FOR_EVER)?;
+        }
         for hook in Hook::BOTH {
             let found = Found::Outcome(vector.outcome);
             let expected = match hook {
@@ -26,11 +34,13 @@ pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Fa
                     Answer { passes, found, mark }
                 }
             };
-            let found = answer(generation, hook, vector)?;
+            let found =
+                answer(generation, hook, vector).or_else(|error| forget(&mut learned, &facts).and(Err(error)))?;
             if found != expected {
                 different.push(difference(place, vector, (hook, found), expected));
             }
         }
+        forget(&mut learned, &facts)?;
     }
     if different.is_empty() {
         return Ok(());
@@ -39,6 +49,19 @@ pub(super) fn ask(generation: &Generation, snapshot: &Snapshot) -> Result<(), Fa
     let message = format!("the kernel program decides {} of the test vectors otherwise: {shown}", different.len());
     Err(Failure::found(message)
         .help("nothing was changed; compile the policy again with the `egressc` of this version"))
+}
+
+/// Longer than any test; what is learned for one is removed after it.
+const FOR_EVER: Lease = Lease { until: Duration::MAX, used: Duration::ZERO };
+
+/// What must have been learned for a vector.
+fn facts(snapshot: &Snapshot, vector: &Vector) -> Vec<Fact> {
+    let ids = vector.name_sets.iter().filter_map(|set| snapshot.meta.id_of(*set));
+    ids.map(|set| Fact { set, client: nobody(vector.destination), destination: vector.destination }).collect()
+}
+
+fn forget(learned: &mut Learned, facts: &[Fact]) -> Result<(), KernelError> {
+    facts.iter().try_for_each(|fact| learned.remove(fact))
 }
 
 /// The mark of a packet that leaves through the gateway of a number, or through none.

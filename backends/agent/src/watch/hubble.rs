@@ -140,7 +140,14 @@ mod tests {
             ticket: None,
             until: None,
         };
-        let outcome = Outcome { verdict: Verdict::Denied, rules: vec![0], audit: None, log: true, fragment: false };
+        let outcome = Outcome {
+            verdict: Verdict::Denied,
+            rules: vec![0],
+            audit: None,
+            log: true,
+            fragment: false,
+            by_name: None,
+        };
         let mut identity =
             Identity { namespace: "shop".to_owned(), name: Some("till".to_owned()), ..Identity::default() };
         identity.labels.insert("app".to_owned(), "checkout".to_owned());

@@ -53,7 +53,7 @@ impl Case {
 
 fn small(rng: &mut Rng, number: u64) -> Program {
     let cluster = if number % 4 == 3 { Presence::Never } else { Presence::Always };
-    let everything = Shape { cluster, hosts: false, ..Shape::everything() };
+    let everything = Shape { cluster, hosts: number % 4 >= 2, host_denies: false, ..Shape::everything() };
     let shape = match number % 6 {
         5 => Shape { blocks: 6..=16, rules: 2..=8, ..everything },
         _ => everything,

@@ -6,13 +6,15 @@
 
 use crate::case::Case;
 use crate::people::{Fate, People, STRANGER, Said, Who, gateway, identity, outcomes};
-use egress_agent::kernel::{Answer, Endpoint, Found, Generation, Hook, KernelError, MARK_BEFORE};
-use egress_ir::{Pod, Workload};
+use egress_agent::kernel::{Answer, Endpoint, Fact, Found, Generation, Hook, KernelError, Learned, Lease, MARK_BEFORE};
+use egress_ir::{HostPattern, Pod, Workload};
 use egress_snapshot::meta::Verdict;
+use egress_testkit::flows::{Sources, biased_flow};
 use egress_testkit::packets::{ETHERTYPE_V4, ETHERTYPE_V6, Packet, Read, read};
 use egress_testkit::seed::Rng;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// The slot whose senders are known by their source addresses.
@@ -48,6 +50,8 @@ pub(crate) struct Tally {
     pub(crate) fragments: u64,
     pub(crate) mixed: u64,
     pub(crate) gateways: u64,
+    /// Names made the difference.
+    pub(crate) named: u64,
     pub(crate) late: u64,
     pub(crate) passed: u64,
     pub(crate) denied: u64,
@@ -76,15 +80,25 @@ pub(crate) struct Judge<'c> {
     pub(crate) found: Vec<u64>,
     pub(crate) differences: Vec<String>,
     outcomes: Vec<Said>,
+    learned: Learned,
+    /// The sets of names: ids and patterns.
+    sets: Vec<(u64, Vec<HostPattern>)>,
 }
 
 impl<'c> Judge<'c> {
-    pub(crate) fn new(case: &'c Case, rng: Rng) -> Self {
+    pub(crate) fn new(case: &'c Case, rng: Rng, learned: Learned) -> Self {
         let outcomes = outcomes(case);
         let found = vec![0; outcomes.len()];
         let tally = Tally { programs: 1, ..Tally::default() };
         let people = People::new(case);
-        Self { case, people, rng, tally, rows: BTreeSet::new(), found, differences: Vec::new(), outcomes }
+        let meta = &case.snapshot.meta;
+        let set = |set: u32| {
+            let hosts = meta.hosts_of(set).unwrap().into_iter().map(|host| host.parse().unwrap());
+            (meta.id_of(set).unwrap(), hosts.collect())
+        };
+        let sets = (0..meta.name_sets.len() as u32).map(set).collect();
+        let (rows, differences) = (BTreeSet::new(), Vec::new());
+        Self { case, people, rng, tally, rows, found, differences, outcomes, learned, sets }
     }
 
     /// Who is at which slot.
@@ -105,11 +119,15 @@ impl<'c> Judge<'c> {
     pub(crate) fn ask(&mut self, generation: &Generation, sender: Sender, packet: &Packet) {
         let read = read(packet.ethertype, &packet.bytes);
         let who = self.who(sender, read.as_ref());
-        let mut expected = self.people.fate(who, read.as_ref());
+        let (names, facts) = self.learn(read.as_ref());
+        let mut expected = self.people.fate(who, read.as_ref(), &names);
+        self.tally.named +=
+            u64::from(!names.is_empty() && self.people.fate(who, read.as_ref(), &BTreeSet::new()) != expected);
         let hook = if self.rng.bits() >> 63 == 0 { Hook::Cgroup } else { Hook::Tc };
         let begin = Instant::now();
         let Answer { passes, found, mark } = self.answer(generation, hook, sender, packet);
         self.tally.asking += begin.elapsed();
+        facts.iter().for_each(|fact| self.learned.remove(fact).unwrap());
         // At a cgroup it is too late for gateways.
         expected.0 &= hook == Hook::Tc || gateway(&expected.1) == 0;
         let wanted = match hook {
@@ -118,7 +136,11 @@ impl<'c> Judge<'c> {
         };
         let fate = self.fate(found);
         self.count(hook, sender, read.as_ref(), &expected);
-        if (passes, &fate) != (expected.0, &expected.1) || passes && mark != wanted {
+        // What depends on names and on ports at once stops fragments, more of them than it would have to.
+        let of_names = self.case.snapshot.meta.names.is_some() && read.as_ref().is_some_and(|read| read.fragment);
+        let is_stopped = of_names && (!passes || expected.0 && mark == wanted);
+        let differs = (passes, &fate) != (expected.0, &expected.1) || passes && mark != wanted;
+        if differs && !is_stopped {
             let at = &self.case.name;
             self.differences.push(format!(
                 "{at}: {hook:?}, {sender:?}, {}: {:02x?}\n  read as {read:?}\n  must be {expected:?} with {wanted:#x}\n  but is {:?}",
@@ -127,6 +149,28 @@ impl<'c> Judge<'c> {
                 (passes, fate, mark),
             ));
         }
+    }
+
+    /// Now and then lets the source of a packet have learned its destination by some names, in the kernel too. What it
+    /// learned has ended, or another has learned it, now and then: then there are no names.
+    fn learn(&mut self, read: Option<&Read>) -> (BTreeSet<String>, Vec<Fact>) {
+        let Some(read) = read.filter(|_| !self.sets.is_empty() && self.rng.chance(60)) else {
+            return Default::default();
+        };
+        let names = biased_flow(&mut self.rng, &self.case.program, Sources::Anyone).destination.names;
+        let is_of = |hosts: &[HostPattern]| names.iter().any(|name| hosts.iter().any(|host| host.matches(name)));
+        let of_names = self.sets.iter().filter(|(_, hosts)| is_of(hosts));
+        let mut facts: Vec<Fact> =
+            of_names.map(|(set, _)| Fact { set: *set, client: read.source, destination: read.destination }).collect();
+        let mut until = Duration::MAX;
+        let is_void = self.rng.chance(15);
+        if is_void && self.rng.chance(50) {
+            until = Duration::from_secs(1);
+        } else if is_void {
+            facts.iter_mut().for_each(|fact| fact.client = other(fact.client));
+        }
+        facts.iter().for_each(|fact| self.learned.put(fact, Lease { until, used: Duration::ZERO }).unwrap());
+        (if is_void { BTreeSet::new() } else { names }, facts)
     }
 
     /// The mark of a packet that leaves through a gateway, or through none.
@@ -209,6 +253,14 @@ impl<'c> Judge<'c> {
     }
 }
 
+/// Another address.
+fn other(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => IpAddr::V4((address.to_bits() ^ 1).into()),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() ^ 1).into()),
+    }
+}
+
 /// An ethertype that means nothing ("local experimental").
 const UNASSIGNED: u16 = 0x88b5;
 
@@ -232,6 +284,7 @@ impl Tally {
         self.fragments += other.fragments;
         self.mixed += other.mixed;
         self.gateways += other.gateways;
+        self.named += other.named;
         self.late += other.late;
         self.passed += other.passed;
         self.denied += other.denied;
@@ -261,7 +314,7 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "  {} by rules, {} with audit, {} with log, {} later fragments ({} of mixed ports), {} known by address, {} of \
-             strangers, {} rows, {} through gateways, {} too late for them",
+             strangers, {} rows, {} through gateways, {} too late for them, {} decided by names",
             self.ruled,
             self.audit,
             self.log,
@@ -271,7 +324,8 @@ impl fmt::Display for Tally {
             self.strangers,
             self.rows,
             self.gateways,
-            self.late
+            self.late,
+            self.named
         )?;
         let each = |whole: Duration, count: u64| whole / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
         write!(

@@ -88,11 +88,13 @@ impl<'c> People<'c> {
     }
 
     /// What must become of a packet that was read so, and whether it passes.
-    pub(crate) fn fate(&mut self, who: Who, read: Option<&Read>) -> (bool, Fate) {
+    /// The destination was learned by these names.
+    pub(crate) fn fate(&mut self, who: Who, read: Option<&Read>, names: &BTreeSet<String>) -> (bool, Fate) {
         let Some(read) = read else { return (false, Fate::Malformed) };
         if read.exempt {
             return (true, Fate::Exempt);
         }
+        self.people[who.0].flow.destination.names.clone_from(names);
         let (said, passes) = if read.fragment {
             self.fragment(who, read.destination, read.protocol)
         } else {
@@ -157,12 +159,17 @@ fn said(case: &Case, decision: &Decision) -> Said {
     let is = verdict(case, &decision.verdict);
     Said {
         verdict: is,
-        rules: decision.rules.clone(),
+        rules: told(case, decision.rules.clone()),
         // Conflicts between other gateways are still conflicts.
         audit: decision.audit.as_ref().map(|audit| verdict(case, audit)).filter(|audit| *audit != is),
         log: decision.log,
         fragment: false,
     }
+}
+
+/// The rules, where all that decide are told apart: those about names only as far as they do different things.
+fn told(case: &Case, rules: Vec<RuleId>) -> Vec<RuleId> {
+    if case.snapshot.meta.names.is_none() { rules } else { Vec::new() }
 }
 
 fn verdict(case: &Case, verdict: &egress_ir::Verdict) -> meta::Verdict {
@@ -209,6 +216,7 @@ pub(crate) fn outcomes(case: &Case) -> Vec<Said> {
     let said = |outcome: &meta::Outcome| {
         let mut rules: Vec<RuleId> = outcome.rules.iter().map(rule).collect();
         rules.sort_unstable();
+        let rules = told(case, rules);
         let (verdict, audit, log) = (outcome.verdict, outcome.audit, outcome.log);
         Said { verdict, rules, audit, log, fragment: outcome.fragment }
     };

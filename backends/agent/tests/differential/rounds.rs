@@ -30,7 +30,7 @@ pub(crate) struct Effort {
 
 /// Loads a case, asks, and takes it away.
 pub(crate) fn hold<'c>(kernel: &Kernel, case: &'c Case, tables: &[u8], effort: Effort, rng: Rng) -> Judge<'c> {
-    let mut judge = Judge::new(case, rng);
+    let mut judge = Judge::new(case, rng, kernel.learned().unwrap());
     let endpoints = Judge::endpoints(case);
     let begin = Instant::now();
     let generation = kernel.prepare(&New { tables, endpoints: &endpoints });

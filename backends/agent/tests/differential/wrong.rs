@@ -20,7 +20,8 @@ fn tables_that_decide_otherwise_are_found() {
     let Some(node) = Node::for_test("tables_that_decide_otherwise_are_found") else { return };
     let kernel = node.kernel();
     let mut turns = 0;
-    for number in [3, 5] {
+    // Those without names, whose fragments are decided exactly.
+    for number in [1, 5] {
         let case = Case::draw(seed(), number);
         let tables = case.snapshot.tables.bytes();
         let rng = || Rng::new(seed(), 1 << 33 | number);

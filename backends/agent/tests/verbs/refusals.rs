@@ -11,7 +11,8 @@ fn with_a_wrong_vector(bytes: &[u8]) -> Vec<u8> {
     let change = |snapshot: &mut egress_snapshot::Snapshot| {
         let destination = "2001:db8::1".parse().unwrap();
         let outcome = snapshot.tables.decide(0, destination, 60, 0, true);
-        let vector = Vector { row: 0, destination, protocol: 60, number: 0, fragment: true, outcome };
+        let vector =
+            Vector { row: 0, destination, protocol: 60, number: 0, fragment: true, name_sets: Vec::new(), outcome };
         snapshot.meta.vectors.push(vector);
     };
     changed(bytes, change, None)

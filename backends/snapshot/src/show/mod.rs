@@ -85,7 +85,10 @@ fn senders(out: &mut String, meta: &Meta) {
         format!("{} is {}{nodes}: {}", gateway.number, gateway.name, addresses.join(", "))
     });
     section(out, "gateways", gateways);
-    section(out, "hosts", meta.hosts.iter().cloned());
+    let hosts = meta.names.iter().flat_map(|names| names.hosts.iter().cloned());
+    section(out, "host patterns", hosts);
+    let sets = (0..).zip(&meta.name_sets).map(|(set, _)| meta.hosts_of(set).unwrap_or_default().join(", "));
+    section(out, "sets of names", sets);
 }
 
 /// A title and numbered lines; nothing when there is none.
@@ -123,6 +126,12 @@ fn outcome_words(meta: &Meta, outcome: &Outcome) -> String {
     }
     if let Some(audit) = outcome.audit {
         let _ = write!(text, "; would be {} if audit blocks were enforced", way(meta, audit));
+    }
+    if let Some(by_name) = &outcome.by_name {
+        let set = |place: &u32| format!("{place}");
+        let sets: Vec<String> = by_name.sets.iter().map(set).collect();
+        let outcomes: Vec<String> = by_name.outcomes.iter().skip(1).map(u32::to_string).collect();
+        let _ = write!(text, "; with names of set {} outcome {}", sets.join(", "), outcomes.join(", "));
     }
     text
 }

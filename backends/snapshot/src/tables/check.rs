@@ -2,7 +2,7 @@
 
 use super::cover::Cover;
 use super::raw::{Raw, line};
-use super::{TableError, Tree, matrix, tree};
+use super::{TableError, Tree, matrix, names, tree};
 use crate::gateway;
 use crate::layout::{LAYOUT_LINES, LINE, Layout, MAGIC, MOST_LINES, VALUE_BITS, WORDS, outcome};
 
@@ -25,6 +25,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Layout, TableError> {
     matrix::actions(&layout).check(&mut checker)?;
     matrix::check_direct(&mut checker, &layout)?;
     outcomes(&mut checker, &layout)?;
+    names::check(&mut checker, &layout)?;
     match checker.cover.unread(bytes) {
         Some(at) => Err(TableError::Padding { at }),
         None => Ok(layout),

@@ -8,6 +8,7 @@
 mod check;
 mod cover;
 mod matrix;
+mod names;
 mod parts;
 mod raw;
 mod tree;
@@ -17,6 +18,7 @@ mod walk;
 mod tests;
 
 use crate::layout::{Entry, Layout};
+pub use names::ByName;
 pub use parts::Part;
 use raw::Raw;
 use std::net::IpAddr;
@@ -119,6 +121,14 @@ pub enum TableError {
         ports: u32,
         /// The destination class.
         class: u32,
+    },
+    /// What is said of an outcome's names makes no sense.
+    #[error("the names of outcome {outcome}: {what}")]
+    Names {
+        /// The outcome.
+        outcome: u32,
+        /// What is wrong.
+        what: &'static str,
     },
     /// A byte that nobody reads is not zero.
     #[error("byte {at} is read by nobody and is not zero")]
@@ -239,11 +249,35 @@ impl Tables {
         self.raw().outcome(&self.layout, outcome).unwrap_or(crate::layout::outcome::DENY)
     }
 
-    /// The whole path from a sender's row and a flow to its outcome; a fragment that is not the first has no number.
+    /// The whole path from a sender's row and a flow to its outcome; a fragment that is not the first has no number. The
+    /// destination was learned by no name.
     #[must_use]
     pub fn decide(&self, row: u32, destination: IpAddr, protocol: u8, number: u16, fragment: bool) -> u32 {
+        self.decide_named((row, destination, protocol, number, fragment), |_| false)
+    }
+
+    /// As [`Tables::decide`], for a destination that was learned by names of the sets for whose ids `is_named` holds.
+    #[must_use]
+    pub fn decide_named(
+        &self,
+        (row, destination, protocol, number, fragment): (u32, IpAddr, u8, u16, bool),
+        is_named: impl Fn(u64) -> bool,
+    ) -> u32 {
         let ports = if fragment { self.fragment_class(protocol) } else { self.port_class(protocol, number) };
-        self.outcome(self.profile(row, self.destination(destination)), ports)
+        self.settled(self.outcome(self.profile(row, self.destination(destination)), ports), is_named)
+    }
+
+    /// What depends on names in an outcome; nothing where nothing does.
+    #[must_use]
+    pub fn by_name(&self, outcome: u32) -> Option<ByName> {
+        names::read(self.raw(), &self.layout, outcome)
+    }
+
+    /// The outcome that holds in the place of one, where the destination was learned by a name of the sets for whose ids
+    /// `is_named` holds.
+    #[must_use]
+    pub fn settled(&self, outcome: u32, is_named: impl Fn(u64) -> bool) -> u32 {
+        self.by_name(outcome).map_or(outcome, |by_name| by_name.settled(is_named))
     }
 
     fn raw(&self) -> Raw<'_> {

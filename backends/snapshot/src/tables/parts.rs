@@ -25,6 +25,8 @@ impl Tables {
         let (rows, profiles) = (layout.row_count, layout.profile_count);
         let direct = u64::from(rows) * u64::from(layout.port_class_count) * u64::from(layout.direct_stride());
         let direct = if layout.direct_line == 0 { 0 } else { direct * LINE as u64 };
+        let index = if layout.names_line == 0 { 0 } else { u64::from(layout.outcome_count) * 4 };
+        let names = index + u64::from(layout.names_count) * 2 * LINE as u64;
         vec![
             plain("layout", line(LAYOUT_LINES) as u64),
             self.tree("IPv4 sources", Tree::source_v4(layout)),
@@ -38,6 +40,7 @@ impl Tables {
             self.matrix("actions", (layout.actions_line, layout.actions_stride, profiles), layout.actions_paged),
             plain("direct", direct),
             plain("outcomes", u64::from(layout.outcome_count) * 4),
+            plain("names", names),
         ]
     }
 

@@ -1,8 +1,8 @@
 //! Tables: read against a naive oracle, refused where anything is wrong, and never a panic whatever the bytes are.
 
 use super::*;
-use crate::layout::{Kind, LINE, WORDS};
-use crate::testing::{Builder, Partition, Random, bare, low, small};
+use crate::layout::{Kind, LINE, WORDS, outcome};
+use crate::testing::{Builder, Partition, Random, bare, low, named, small};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -201,6 +201,49 @@ fn wrong_words_are_refused() {
         }
     }
     assert!(refused > 60);
+}
+
+#[test]
+fn names_say_which_outcome_holds() {
+    let tables = Tables::new(named().finish()).unwrap();
+    let id = crate::names::set_id(["api.example"]);
+    let at = |number| (0, "10.1.2.3".parse().unwrap(), 6, number, false);
+    assert_eq!([tables.decide_named(at(443), |_| false), tables.decide_named(at(443), |set| set == id)], [0, 1]);
+    assert_eq!(tables.decide_named(at(80), |_| true), 0);
+    assert_eq!(tables.by_name(3), Some(ByName { sets: vec![id], outcomes: vec![0, 1] }));
+    assert_eq!((tables.by_name(0), tables.by_name(4)), (None, None));
+}
+
+/// Every word of the part, and those that say where it is.
+#[test]
+fn wrong_names_are_refused() {
+    let good = named().finish();
+    let layout = *Tables::new(good.clone()).unwrap().layout();
+    let part = layout.names_line as usize * LINE / 4;
+    let refused = [
+        (word("names_line"), vec![0, 2, layout.names_line + 1, u32::MAX]),
+        (word("names_count"), vec![0, 2, u32::MAX]),
+        (part, vec![layout.names_line + 1]),
+        (part + 3, vec![0, layout.names_line, layout.names_line + 2, u32::MAX]),
+        // How many sets, and the outcomes.
+        (part + 16, vec![0, 5, u32::MAX]),
+        (part + 32, vec![3, 4, u32::MAX]),
+        (part + 33, vec![3, 4, u32::MAX]),
+        // Bytes that nobody reads.
+        (part + 17, vec![1]),
+        (part + 20, vec![1]),
+        (part + 34, vec![1]),
+    ];
+    for (word, values) in refused {
+        for value in values {
+            let mut bytes = good.clone();
+            set(&mut bytes, word, value);
+            assert!(Tables::new(bytes).is_err(), "word {word} = {value:#x}");
+        }
+    }
+    let mut bytes = good;
+    set(&mut bytes, layout.outcomes_line as usize * LINE / 4, outcome::NAMED);
+    assert!(Tables::new(bytes).is_err(), "an outcome says that it has names, and has none");
 }
 
 /// Small tables with the part `direct`, and where it begins.

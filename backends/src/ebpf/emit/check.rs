@@ -5,7 +5,7 @@
 use super::sources::Sources;
 use super::tables::Built;
 use crate::target::{EmitError, Level, Notice};
-use egress_ir::{Inventory, OriginId, Program, Rule, Workload};
+use egress_ir::{Action, Inventory, OriginId, Program, Rule, Workload};
 
 /// A dimension that explodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) enum TooLarge {
     Decisions,
     /// The trees of addresses.
     Trees,
+    /// Sets of names that do different things.
+    Names,
 }
 
 impl TooLarge {
@@ -53,6 +55,10 @@ impl TooLarge {
                 "the table of sources and destinations is larger than the tables may be".to_owned(),
                 "let rules share destination sets and workloads, or compile fewer policies for one node",
             ),
+            Self::Names => (
+                "rules about names do more than 4 different things with flows to one destination".to_owned(),
+                "let rules about names share gateway and `log`",
+            ),
             Self::Trees => (
                 "the trees of addresses are larger than the tables may be".to_owned(),
                 "name fewer prefixes, or shorter ones",
@@ -77,11 +83,12 @@ fn check_rule(program: &Program, rule: &Rule, name: &str, errors: &mut Vec<EmitE
     let mut refuse = |code: &'static str, message: String, help: &str| {
         errors.push(EmitError { code, origin: Some(rule.origin), message, help: help.to_owned() });
     };
-    if let Some(host) = program.destination_sets.at(rule.destinations).hosts.first() {
+    let host = program.destination_sets.at(rule.destinations).hosts.first();
+    if let Some(host) = host.filter(|_| rule.action == Action::Deny) {
         refuse(
-            "egress::target::host",
-            format!("`{name}` is about the name `{host}`, and this target knows addresses only"),
-            "name the addresses, or use the target `cilium`",
+            "egress::target::host-deny",
+            format!("`{name}` denies the name `{host}`, and a name that nobody saw being asked for cannot be denied"),
+            "deny the addresses, or allow only the names that are meant",
         );
     }
 }

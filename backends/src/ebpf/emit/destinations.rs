@@ -7,6 +7,7 @@
 use super::check::TooLarge;
 use super::intern::{Interner, place};
 use super::matrix::{Matrix, Row, Span};
+use super::names::Heard;
 use super::outcomes::{Governance, Outcome};
 use super::profiles::Profiles;
 use super::sources::{Sources, Spoken};
@@ -67,6 +68,13 @@ impl Destinations {
     ) -> Result<Self, TooLarge> {
         let sets: Vec<&AddressSet> = rules_of.keys().map(|set| &program.destination_sets.at(*set).addresses).collect();
         let rules: Vec<&[RuleId]> = rules_of.values().map(Vec::as_slice).collect();
+        // What names may open is open everywhere outside.
+        let has_names = |set: &DestinationSetId| !program.destination_sets.at(*set).hosts.is_empty();
+        let named: Vec<(u32, &[RuleId])> = (0..)
+            .zip(rules_of)
+            .filter(|(_, (set, _))| has_names(set))
+            .map(|(number, (_, rules))| (number, rules.as_slice()))
+            .collect();
         let swept = Swept::new(&sets, &program.cluster.inside, cells)?;
         let unknown = profiles.constant(Outcome::plain(Verdict::Unknown));
         let has_inside = !program.cluster.inside.is_empty();
@@ -75,8 +83,10 @@ impl Destinations {
         let mut known: Interner<Column> = Interner::default();
         let mut numbers = Vec::with_capacity(swept.keys.len());
         for (_, list) in swept.keys.lists() {
+            let heard = |by_name| move |rule: &RuleId| Heard { rule: *rule, by_name };
             let covering = list.iter().filter_map(|set| rules.get(*set as usize)).flat_map(|rules| rules.iter());
-            let covering: Vec<RuleId> = covering.copied().collect();
+            let others = named.iter().filter(|(set, _)| !list.contains(set)).flat_map(|(_, rules)| rules.iter());
+            let covering: Vec<Heard> = covering.map(heard(false)).chain(others.map(heard(true))).collect();
             numbers.push(known.number(columns.column(program, &covering)?));
         }
         let inside = inside.map(|inside| known.number(Column { own: Vec::new(), bases: [inside; BASES] }));
@@ -177,11 +187,11 @@ impl<'a, 'p> Columns<'a, 'p> {
     }
 
     /// What is done where exactly these rules cover the destination.
-    fn column(&mut self, program: &Program, covering: &[RuleId]) -> Result<Column, TooLarge> {
-        let mut common: Vec<RuleId> = Vec::new();
-        let mut special: BTreeMap<u32, Vec<RuleId>> = BTreeMap::new();
+    fn column(&mut self, program: &Program, covering: &[Heard]) -> Result<Column, TooLarge> {
+        let mut common: Vec<Heard> = Vec::new();
+        let mut special: BTreeMap<u32, Vec<Heard>> = BTreeMap::new();
         for &rule in covering {
-            match self.audiences.get(&program.rules.at(rule).block) {
+            match self.audiences.get(&program.rules.at(rule.rule).block) {
                 Some(Audience::All) => common.push(rule),
                 Some(Audience::Some(list)) => special.entry(*list).or_default().push(rule),
                 // A block that nobody is spoken to by decides nothing.
@@ -206,7 +216,7 @@ impl<'a, 'p> Columns<'a, 'p> {
     }
 
     /// The profiles of rows that all hear the same rules.
-    fn of_one(&mut self, special: &BTreeMap<u32, Vec<RuleId>>, common: &[RuleId]) -> Result<Vec<(u32, u32)>, TooLarge> {
+    fn of_one(&mut self, special: &BTreeMap<u32, Vec<Heard>>, common: &[Heard]) -> Result<Vec<(u32, u32)>, TooLarge> {
         let mut own = Vec::new();
         for (list, rules) in special {
             let mut rules = [common, rules].concat();
@@ -227,11 +237,7 @@ impl<'a, 'p> Columns<'a, 'p> {
     }
 
     /// The profiles of rows that hear several groups of blocks.
-    fn of_many(
-        &mut self,
-        special: &BTreeMap<u32, Vec<RuleId>>,
-        common: &[RuleId],
-    ) -> Result<Vec<(u32, u32)>, TooLarge> {
+    fn of_many(&mut self, special: &BTreeMap<u32, Vec<Heard>>, common: &[Heard]) -> Result<Vec<(u32, u32)>, TooLarge> {
         let mut heard: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for list in special.keys() {
             for &row in self.lists.at(*list).into_iter().flatten() {
@@ -247,7 +253,7 @@ impl<'a, 'p> Columns<'a, 'p> {
                 Some(&profile) => profile,
                 None => {
                     let heard = question.1.iter().filter_map(|list| special.get(list)).flatten();
-                    let mut rules: Vec<RuleId> = common.iter().chain(heard).copied().collect();
+                    let mut rules: Vec<Heard> = common.iter().chain(heard).copied().collect();
                     rules.sort_unstable();
                     let profile = self.profiles.of(governance, &rules)?;
                     known.insert(question, profile);

@@ -10,6 +10,7 @@ mod destinations;
 mod intern;
 mod matrix;
 mod meta;
+mod names;
 mod outcomes;
 mod ports;
 mod profiles;
@@ -36,7 +37,7 @@ use vectors::{Choice, Vectors};
 /// Writes a program as a snapshot, unsigned. The bytes are a function of the arguments alone.
 ///
 /// # Errors
-/// All that a snapshot cannot say: names of hosts, gateways without an address for flows that rules send through them, two
+/// All that a snapshot cannot say: denies of names, gateways without an address for flows that rules send through them, two
 /// pods with one address, and dimensions that explode.
 pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options) -> Result<Artifact, Vec<EmitError>> {
     let gateways = Gateways::of(program, options.routing);
@@ -50,7 +51,8 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
     if !errors.is_empty() {
         return Err(errors);
     }
-    let (built, meta, missed) = parts(program, &sources, &gateways, options).map_err(|error| vec![error])?;
+    let (built, meta, missed) =
+        parts(program, (inventory, &sources), &gateways, options).map_err(|error| vec![error])?;
     let mut notices = check::notices(program, inventory, &built);
     notices.extend(check::untested(missed));
     notices.sort();
@@ -61,7 +63,7 @@ pub fn emit(program: &Program, inventory: Option<&Inventory>, options: &Options)
 /// Tables and meta part, and what no test vector reaches.
 fn parts(
     program: &Program,
-    sources: &Sources<'_>,
+    (inventory, sources): (Option<&Inventory>, &Sources<'_>),
     gateways: &Gateways,
     options: &Options,
 ) -> Result<(Built, Meta, [usize; 3]), EmitError> {
@@ -80,6 +82,7 @@ fn parts(
     let built = tables::build(&source_lines, &destinations, &ports, &profiles, options).map_err(TooLarge::error)?;
     let mut meta = meta::meta(program, sources, &profiles.outcomes, row_of, options);
     meta.gateways = gateways.listed(program);
+    names::say(&mut meta, program, inventory, sources, &profiles.names);
     let choice =
         Choice { program, gateways, sources, destinations: &destinations, ports: &ports, profiles: &profiles, options };
     let Vectors { vectors, missed, defect: found } = vectors::vectors(&choice);
@@ -113,7 +116,8 @@ impl<'p> Live<'p> {
         let mut port_ids: BTreeSet<PortSetId> = BTreeSet::new();
         let mut by_destinations: BTreeMap<DestinationSetId, Vec<RuleId>> = BTreeMap::new();
         for (id, rule) in program.rules.iter() {
-            let is_empty = program.destination_sets.at(rule.destinations).addresses.is_empty();
+            let set = program.destination_sets.at(rule.destinations);
+            let is_empty = set.addresses.is_empty() && set.hosts.is_empty();
             if !is_empty && !program.port_sets.at(rule.ports).is_empty() {
                 port_ids.insert(rule.ports);
                 by_destinations.entry(rule.destinations).or_default().push(id);

@@ -1,7 +1,7 @@
 //! What happens to the flows of one cell: `egress_ir::eval` once more, over rules instead of flows.
 //!
-//! In: how a row is governed, and the rules that match. Out: outcomes by number. The test vectors, which come from
-//! `eval` itself, and the differential tests hold the two together.
+//! In: how a row is governed, and the rules that match, whatever the names or for some. Out: outcomes by number. The test
+//! vectors, which come from `eval` itself, and the differential tests hold the two together.
 
 use super::intern::{Interner, place};
 use crate::gateways::Gateways;
@@ -18,6 +18,15 @@ pub(super) struct Outcome {
     pub(super) audit: Option<Verdict>,
     pub(super) log: bool,
     pub(super) fragment: bool,
+    /// What holds in its place, where that depends on names.
+    pub(super) by_name: Option<ByName>,
+}
+
+/// What holds where it depends on names, as [`meta::ByName`] has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ByName {
+    pub(super) sets: Vec<u32>,
+    pub(super) outcomes: Vec<u32>,
 }
 
 /// How a row is governed.
@@ -44,7 +53,14 @@ impl Governance {
         let (verdict, rules) = conclude((program, gateways), self.enforced, &in_force);
         let (would_be, _) = conclude((program, gateways), self.at_all, matching);
         let log = in_force.iter().any(|rule| program.rules.at(*rule).log);
-        Outcome { verdict, rules, audit: (would_be != verdict).then_some(would_be), log, fragment: false }
+        Outcome {
+            verdict,
+            rules,
+            audit: (would_be != verdict).then_some(would_be),
+            log,
+            fragment: false,
+            by_name: None,
+        }
     }
 }
 
@@ -80,7 +96,7 @@ fn allowed(gateways: &Gateways, named: &BTreeSet<GatewayId>) -> Verdict {
 impl Outcome {
     /// An outcome that no rule makes.
     pub(super) fn plain(verdict: Verdict) -> Self {
-        Self { verdict, rules: Vec::new(), audit: None, log: false, fragment: false }
+        Self { verdict, rules: Vec::new(), audit: None, log: false, fragment: false, by_name: None }
     }
 
     /// What `eval` decided.
@@ -88,7 +104,7 @@ impl Outcome {
         let verdict = said(gateways, &decision.verdict);
         // Some verdicts that differ by gateways alone are one here.
         let audit = decision.audit.as_ref().map(|audit| said(gateways, audit)).filter(|audit| *audit != verdict);
-        Self { verdict, rules: decision.rules.clone(), audit, log: decision.log, fragment: false }
+        Self { verdict, rules: decision.rules.clone(), audit, log: decision.log, fragment: false, by_name: None }
     }
 
     /// What happens to a fragment that may be of any of several flows.
@@ -97,18 +113,27 @@ impl Outcome {
         if parts.clone().all(|part| part == first) {
             return Some(first.clone());
         }
-        let by_its_node =
-            |part: &Self| matches!(part.verdict, Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed);
+        let by_its_node = |part: &Self| {
+            // What may take another way by a name is not known to go by its node.
+            part.by_name.is_none() && matches!(part.verdict, Verdict::Inside | Verdict::Ungoverned | Verdict::Allowed)
+        };
         let verdict = match parts.clone().map(|part| part.verdict).max()? {
             last if parts.clone().all(by_its_node) => last,
             // Nobody knows through which gateway it would leave, unless it is the same for all.
-            Verdict::Via(number) if parts.clone().all(|part| part.verdict == Verdict::Via(number)) => {
+            Verdict::Via(number)
+                if parts.clone().all(|part| part.by_name.is_none() && part.verdict == Verdict::Via(number)) =>
+            {
                 Verdict::Via(number)
             }
             _ => Verdict::Denied,
         };
         let log = parts.clone().any(|part| part.log || part.audit.is_some());
         Some(Self { log, fragment: true, ..Self::plain(verdict) })
+    }
+
+    /// Whether the kernel does the same with both, whoever is said to decide.
+    pub(super) fn does_as(&self, other: &Self) -> bool {
+        (self.verdict, self.audit, self.log) == (other.verdict, other.audit, other.log)
     }
 
     fn passes(&self, unknown: Unknown) -> bool {
@@ -127,7 +152,8 @@ impl Outcome {
             Verdict::Via(number) => number << word::GATEWAY_SHIFT,
             _ => 0,
         };
-        verdict | record | gateway
+        let named = if self.by_name.is_some() { word::NAMED } else { 0 };
+        verdict | record | named | gateway
     }
 
     /// As the meta part has it.
@@ -138,6 +164,10 @@ impl Outcome {
             audit: self.audit,
             log: self.log,
             fragment: self.fragment,
+            by_name: self
+                .by_name
+                .as_ref()
+                .map(|by_name| meta::ByName { sets: by_name.sets.clone(), outcomes: by_name.outcomes.clone() }),
         }
     }
 }

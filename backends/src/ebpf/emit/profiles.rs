@@ -6,10 +6,11 @@
 use super::check::TooLarge;
 use super::intern::Interner;
 use super::matrix::{Matrix, Row, Span};
+use super::names::{Heard, Names};
 use super::outcomes::{Governance, Outcome, Outcomes};
 use super::ports::Ports;
 use crate::gateways::Gateways;
-use egress_ir::{Program, RuleId};
+use egress_ir::Program;
 use rustc_hash::FxHashMap;
 
 /// Profiles by number, and the outcomes that they lead to.
@@ -20,8 +21,9 @@ pub(super) struct Profiles<'p> {
     /// The place of each rule's port set among those that `ports` was made of.
     set_of: &'p [Option<u32>],
     pub(super) outcomes: Outcomes,
+    pub(super) names: Names,
     pub(super) rows: Interner<Row>,
-    known: FxHashMap<(Governance, Vec<RuleId>), u32>,
+    known: FxHashMap<(Governance, Vec<Heard>), u32>,
     /// How many runs of classes may still be looked at.
     left: usize,
 }
@@ -39,6 +41,7 @@ impl<'p> Profiles<'p> {
             ports,
             set_of,
             outcomes: Outcomes::default(),
+            names: Names::new(program),
             rows: Interner::default(),
             known: FxHashMap::default(),
             left,
@@ -51,8 +54,8 @@ impl<'p> Profiles<'p> {
         self.rows.number(Row { base, own: Vec::new() })
     }
 
-    /// The profile of destinations that exactly these rules cover, sorted.
-    pub(super) fn of(&mut self, governance: Governance, rules: &[RuleId]) -> Result<u32, TooLarge> {
+    /// The profile of destinations that exactly these rules cover, or may by a name, sorted.
+    pub(super) fn of(&mut self, governance: Governance, rules: &[Heard]) -> Result<u32, TooLarge> {
         let question = (governance, rules.to_vec());
         if let Some(&known) = self.known.get(&question) {
             return Ok(known);
@@ -63,12 +66,12 @@ impl<'p> Profiles<'p> {
         Ok(number)
     }
 
-    fn row(&mut self, governance: Governance, rules: &[RuleId]) -> Result<Row, TooLarge> {
-        let mut always: Vec<RuleId> = Vec::new();
+    fn row(&mut self, governance: Governance, rules: &[Heard]) -> Result<Row, TooLarge> {
+        let mut always: Vec<Heard> = Vec::new();
         // Where the classes of a rule begin, and where they have ended.
-        let mut edges: Vec<(u32, bool, RuleId)> = Vec::new();
+        let mut edges: Vec<(u32, bool, Heard)> = Vec::new();
         for &rule in rules {
-            let set = self.set_of.get(egress_ir::Id::index(rule)).copied().flatten();
+            let set = self.set_of.get(egress_ir::Id::index(rule.rule)).copied().flatten();
             let Some(runs) = set.and_then(|set| self.ports.of_set.get(set as usize)) else { continue };
             if *runs == [(0, self.ports.plain - 1)] {
                 always.push(rule);
@@ -78,10 +81,7 @@ impl<'p> Profiles<'p> {
             edges.extend(runs.iter().flat_map(|&(first, last)| [(first, true, rule), (last + 1, false, rule)]));
         }
         edges.sort_unstable();
-        let mut row = Row {
-            base: self.outcomes.number(governance.outcome(self.program, self.gateways, &always)),
-            own: Vec::new(),
-        };
+        let mut row = Row { base: self.outcome(governance, &always)?, own: Vec::new() };
         let mut active = always;
         let mut edges = edges.into_iter().peekable();
         while let Some((first, begins, rule)) = edges.next() {
@@ -92,13 +92,17 @@ impl<'p> Profiles<'p> {
                 (Ok(_), true) | (Err(_), false) => {}
             }
             let Some(last) = edges.peek().map(|next| next.0).filter(|next| *next > first) else { continue };
-            let value = self.outcomes.number(governance.outcome(self.program, self.gateways, &active));
+            let value = self.outcome(governance, &active)?;
             if value != row.base {
                 row.push(Span { first, last: last - 1, value });
             }
         }
         self.add_fragments(&mut row);
         Ok(row)
+    }
+
+    fn outcome(&mut self, governance: Governance, heard: &[Heard]) -> Result<u32, TooLarge> {
+        self.names.outcome((self.program, self.gateways), governance, heard, &mut self.outcomes)
     }
 
     /// Says what happens to fragments, where that is not the base.

@@ -31,6 +31,7 @@ pub(super) struct Sizes {
     pub(super) actions: usize,
     pub(super) direct: usize,
     pub(super) outcomes: usize,
+    pub(super) names: usize,
 }
 
 /// Starts of the four trees, and of the low trees of the two IPv6 ones.
@@ -89,6 +90,7 @@ pub(super) fn build(
     layout.outcomes_line = writer.line();
     writer.words(profiles.outcomes.values().map(|outcome| outcome.word(options.unknown)));
     sizes.outcomes = profiles.outcomes.len() * 4;
+    writer.names(profiles, &mut layout, &mut sizes);
     writer.matrices(destinations, profiles, &mut layout, &mut sizes)?;
     writer.direct(destinations, profiles, &mut layout, &mut sizes);
     writer.trees(&planted, &mut layout, &mut sizes)?;
@@ -164,6 +166,31 @@ impl Writer {
         self.bytes.extend(&decisions.bytes);
         (sizes.actions, sizes.decisions) = (actions.bytes.len(), decisions.bytes.len());
         Ok(())
+    }
+
+    /// What depends on names: a line for each outcome, and behind them what is said of those that have one.
+    fn names(&mut self, profiles: &Profiles<'_>, layout: &mut Layout, sizes: &mut Sizes) {
+        let all = || profiles.outcomes.values().map(|outcome| outcome.by_name.as_ref());
+        layout.names_count = place(all().flatten().count());
+        if layout.names_count == 0 {
+            return;
+        }
+        let before = self.bytes.len();
+        layout.names_line = self.line();
+        let mut next = layout.names_line + place(profiles.outcomes.len().div_ceil(LINE / 4));
+        let mut lines = Vec::with_capacity(profiles.outcomes.len());
+        for by_name in all() {
+            lines.push(if by_name.is_some() { next } else { 0 });
+            next += if by_name.is_some() { 2 } else { 0 };
+        }
+        self.words(lines.into_iter());
+        for by_name in all().flatten() {
+            let ids = by_name.sets.iter().map(|set| profiles.names.id_of(*set));
+            let halves = ids.flat_map(|id| [(id & u64::from(u32::MAX)) as u32, (id >> 32) as u32]);
+            self.words([place(by_name.sets.len()), 0].into_iter().chain(halves));
+            self.words(by_name.outcomes.iter().copied());
+        }
+        sizes.names = self.bytes.len() - before;
     }
 
     /// Both matrices multiplied out, where that is small.

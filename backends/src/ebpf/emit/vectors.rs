@@ -73,6 +73,9 @@ pub(super) fn vectors(choice: &Choice<'_, '_>) -> Vectors {
 /// addresses of it.
 type Located = Vec<[Option<(u32, u32)>; 2]>;
 
+/// Row, destination, protocol, number, whether it is a fragment, and the sets of names by which it was learned.
+type Asked = (u32, IpAddr, u8, u16, bool, Vec<u32>);
+
 /// A row of the tables: one of the sources' rows that it stands for, and who sends in each family.
 struct Known<'a> {
     spoken: &'a Spoken,
@@ -86,7 +89,9 @@ struct Search<'a, 'p> {
     speaking: FxHashMap<(u32, bool), (Flow, Speaking<'p>)>,
     /// First and last addresses of some runs of each class, by family.
     examples: Vec<[Vec<u128>; 2]>,
-    found: BTreeMap<(u32, IpAddr, u8, u16, bool), u32>,
+    found: BTreeMap<Asked, u32>,
+    /// A name of each set of names.
+    names: Vec<Option<String>>,
     reached_outcomes: BTreeSet<u32>,
     reached_classes: BTreeSet<u32>,
     reached_rows: BTreeSet<u32>,
@@ -120,6 +125,7 @@ impl<'a, 'p> Search<'a, 'p> {
             speaking: FxHashMap::default(),
             examples,
             found: BTreeMap::new(),
+            names: of.profiles.names.examples(),
             reached_outcomes: BTreeSet::new(),
             reached_classes: BTreeSet::new(),
             reached_rows: BTreeSet::new(),
@@ -185,12 +191,50 @@ impl<'a, 'p> Search<'a, 'p> {
                     let Some((source, class)) = *place else { continue };
                     // Not every class of ports has a packet in each family.
                     for ports in &classes {
-                        if !self.reached_outcomes.contains(&outcome) {
+                        if self.is_open(outcome) {
                             self.reach(source, class, Some(*ports), v6);
+                            self.reach_named(source, class, (*ports, outcome), v6);
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// Whether it, or something that holds in its place, was not reached yet.
+    fn is_open(&self, outcome: u32) -> bool {
+        let by_name = self.of.profiles.outcomes.at(outcome).and_then(|known| known.by_name.as_ref());
+        by_name.map_or(!self.reached_outcomes.contains(&outcome), |by_name| {
+            by_name.outcomes.iter().any(|holds| !self.reached_outcomes.contains(holds))
+        })
+    }
+
+    /// Adds flows to destinations with names, for all that holds in the place of an outcome.
+    fn reach_named(&mut self, row: u32, class: u32, (ports, outcome): (u32, u32), v6: bool) {
+        let known = self.of.profiles.outcomes.at(outcome).and_then(|known| known.by_name.clone());
+        let Some(by_name) = known else { return };
+        let Some([four, six]) = self.examples.get(class as usize) else { return };
+        let address = if v6 { six } else { four }.first().map(|bits| from_bits(v6, *bits));
+        let examples = self.of.ports.examples.get(ports as usize).map_or(&[][..], Vec::as_slice).to_vec();
+        let Some(address) = address else { return };
+        for (protocol, number) in examples {
+            let port = Port::new(protocol, number);
+            let flow = Flow { workload: any(), destination: Destination::unnamed(address), port };
+            if !flow.is_well_formed() || (v6 && HEADERS.contains(&protocol)) {
+                continue;
+            }
+            for sum in 1..by_name.outcomes.len() {
+                let asked = (0..).zip(&by_name.sets).filter(|(set, _)| sum >> set & 1 == 1);
+                let names = asked.map(|(_, set)| self.names.get(*set as usize).cloned().flatten());
+                let Some(names) = names.collect::<Option<BTreeSet<String>>>() else { continue };
+                // A name may be of sets that are asked for besides.
+                let sets = self.of.profiles.names.sets_of(&names);
+                let sum = by_name.sets.iter().rev().fold(0, |sum, set| sum << 1 | usize::from(sets.contains(set)));
+                if let Some(expected) = by_name.outcomes.get(sum) {
+                    self.ask_named(row, address, port, names, *expected);
+                }
+            }
+            return;
         }
     }
 
@@ -330,15 +374,30 @@ impl<'a, 'p> Search<'a, 'p> {
 
     /// Adds one flow; whether its row can send it.
     fn ask(&mut self, row: u32, address: IpAddr, protocol: u8, number: u16) -> bool {
-        let key = (row, address, protocol, number, false);
+        let key = (row, address, protocol, number, false, Vec::new());
         if self.found.contains_key(&key) {
             return true;
         }
-        let Some(outcome) = self.decided(row, address, Port::new(protocol, number)) else { return false };
+        let Some(outcome) = self.decided(row, Destination::unnamed(address), Port::new(protocol, number)) else {
+            return false;
+        };
         self.put(key, &outcome)
     }
 
-    fn put(&mut self, key: (u32, IpAddr, u8, u16, bool), outcome: &Outcome) -> bool {
+    /// Adds a flow to a destination that was learned by these names. Who decides is a matter of names too, so that the
+    /// outcome is one that does the same.
+    fn ask_named(&mut self, row: u32, address: IpAddr, port: Port, names: BTreeSet<String>, expected: u32) {
+        let sets = self.of.profiles.names.sets_of(&names);
+        let destination = Destination { address, names };
+        let Some(outcome) = self.decided(row, destination, port) else { return };
+        let key = (row, address, port.protocol(), port.number(), false, sets);
+        match self.of.profiles.outcomes.at(expected).filter(|known| known.does_as(&outcome)).cloned() {
+            Some(known) => drop(self.put(key, &known)),
+            None => drop(self.put(key, &outcome)),
+        }
+    }
+
+    fn put(&mut self, key: Asked, outcome: &Outcome) -> bool {
         let outcomes: &Outcomes = &self.of.profiles.outcomes;
         let Some(number) = outcomes.known(outcome) else {
             self.defect.get_or_insert_with(|| format!("row {} to {} on {}/{}", key.0, key.1, key.2, key.3));
@@ -347,9 +406,9 @@ impl<'a, 'p> Search<'a, 'p> {
         if self.found.len() >= self.of.options.limits.vectors {
             return false;
         }
-        self.found.insert(key, number);
         self.reached_outcomes.insert(number);
         self.reached_rows.insert(key.0);
+        self.found.insert(key, number);
         true
     }
 
@@ -360,6 +419,10 @@ impl<'a, 'p> Search<'a, 'p> {
         }
         let mut numbers = BTreeSet::from([0_u16]);
         for rule in self.rules(row) {
+            // What a fragment of several flows is depends on names that the meaning is not asked for here.
+            if !self.of.program.destination_sets.at(self.of.program.rules.at(rule).destinations).hosts.is_empty() {
+                return;
+            }
             let ports = self.of.program.port_sets.at(self.of.program.rules.at(rule).ports);
             for (_, first, last) in ports.per_protocol().filter(|range| range.0 == protocol) {
                 numbers.insert(first);
@@ -369,10 +432,12 @@ impl<'a, 'p> Search<'a, 'p> {
                 return;
             }
         }
-        let parts: Option<Vec<Outcome>> =
-            numbers.into_iter().map(|number| self.decided(row, address, Port::new(protocol, number))).collect();
+        let parts: Option<Vec<Outcome>> = numbers
+            .into_iter()
+            .map(|number| self.decided(row, Destination::unnamed(address), Port::new(protocol, number)))
+            .collect();
         if let Some(outcome) = parts.and_then(|parts| Outcome::of_fragment(parts.iter())) {
-            self.put((row, address, protocol, 0, true), &outcome);
+            self.put((row, address, protocol, 0, true, Vec::new()), &outcome);
         }
     }
 
@@ -382,7 +447,8 @@ impl<'a, 'p> Search<'a, 'p> {
     }
 
     /// What the meaning says; nothing where the row has nobody who sends in the family, or enough was asked.
-    fn decided(&mut self, row: u32, address: IpAddr, port: Port) -> Option<Outcome> {
+    fn decided(&mut self, row: u32, destination: Destination, port: Port) -> Option<Outcome> {
+        let address = destination.address;
         let Some(known) = self.known.get(&row) else {
             let inside = self.of.program.cluster.contains(address);
             return Some(Outcome::plain(if inside { Verdict::Inside } else { Verdict::Unknown }));
@@ -394,29 +460,32 @@ impl<'a, 'p> Search<'a, 'p> {
             let [v4, v6] = known.workloads;
             let workload = if address.is_ipv6() { v6 } else { v4 }.cloned()?;
             let speaking = Speaking::about(self.of.program, &workload);
-            let flow = Flow { workload, destination: Destination::unnamed(address), port };
+            let flow = Flow { workload, destination: destination.clone(), port };
             self.speaking.insert(key, (flow, speaking));
         }
         let (flow, speaking) = self.speaking.get_mut(&key)?;
-        flow.destination.address = address;
+        flow.destination = destination;
         flow.port = port;
         let decision = speaking.decide(flow, |_| true);
         Some(Outcome::decided(self.of.gateways, &decision))
     }
 
     fn finish(self) -> Vectors {
-        let vector = |((row, destination, protocol, number, fragment), outcome)| Vector {
+        let vector = |((row, destination, protocol, number, fragment, name_sets), outcome)| Vector {
             row,
             destination,
             protocol,
             number,
             fragment,
+            name_sets,
             outcome,
         };
         // A class without an address is no destination: the inside, where no cluster is declared.
         let classes = self.examples.iter().filter(|[v4, v6]| !v4.is_empty() || !v6.is_empty()).count();
+        // An outcome with names never holds itself.
+        let final_ones = self.of.profiles.outcomes.values().filter(|outcome| outcome.by_name.is_none()).count();
         let missed = [
-            self.of.profiles.outcomes.len() - self.reached_outcomes.len(),
+            final_ones.saturating_sub(self.reached_outcomes.len()),
             classes - self.reached_classes.len(),
             self.of.destinations.matrix.rows.len() - self.reached_rows.len(),
         ];

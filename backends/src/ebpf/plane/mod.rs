@@ -7,9 +7,11 @@
 //! those without one the default row; that packets with the mark of a gateway leave with its first address of their family,
 //! or not at all, as the table for which [`egress_snapshot::gateway`] has the text sees to. An address in the pods' ranges that the snapshot does not know belongs to a pod that
 //! nobody knows; where such pods are stopped ([`egress_snapshot::meta::Unknown::Deny`]), they are no senders. Later
-//! fragments have no ports and are no flows; replies of inbound connections pass without being asked here.
+//! fragments have no ports and are no flows; replies of inbound connections pass without being asked here. A destination is
+//! of a set of names exactly where the agent has learned it by a name of the set: what it learns, and when, is its business.
 
 mod gateways;
+mod names;
 mod senders;
 mod sets;
 
@@ -22,6 +24,7 @@ use egress_ir::{
 };
 use egress_snapshot::meta::Unknown;
 use gateways::Ways;
+use names::{Deciding, Sets};
 use rustc_hash::FxHashMap;
 use senders::Placed;
 use std::cell::RefCell;
@@ -42,11 +45,12 @@ pub struct SnapshotPlane<'d> {
     /// The ports by what happens there, by profile and family.
     done: RefCell<FxHashMap<(u32, bool), Done>>,
     /// The same, by what happens to each port class.
-    known: RefCell<FxHashMap<Vec<Outcome>, Done>>,
+    known: RefCell<FxHashMap<Vec<Deciding>, Done>>,
+    sets: Sets,
 }
 
 /// Ports by what happens there, where that is not that the flow is stopped; sorted, and each way once.
-type Done = Rc<BTreeMap<Outcome, PortSet>>;
+type Done = Rc<BTreeMap<Deciding, PortSet>>;
 
 /// The plane of a snapshot.
 ///
@@ -70,6 +74,7 @@ pub fn plane<'d>(
         destinations: [v4.collect(), tables.destinations_v6()],
         ports: port_ranges(decoded),
         ways: Ways::of(decoded, program)?,
+        sets: Sets::of(decoded)?,
         done: RefCell::default(),
         known: RefCell::default(),
     };
@@ -125,7 +130,15 @@ impl SnapshotPlane<'_> {
         self.placed.get(sender).map(|placed| placed.row)
     }
 
-    /// What happens to flows of an outcome in a family.
+    /// What happens to flows of an outcome in a family, whatever their names are.
+    fn deciding(&self, outcome: u32, v6: bool) -> Result<Deciding, Unclear> {
+        match self.decoded.tables.by_name(outcome) {
+            None => Ok(Deciding::always(self.way(outcome, v6))),
+            Some(by_name) => self.sets.deciding(&by_name, |outcome| self.way(outcome, v6)),
+        }
+    }
+
+    /// What happens to flows of an outcome in a family, which is not one that depends on names.
     fn way(&self, outcome: u32, v6: bool) -> Outcome {
         match self.decoded.passes(outcome) {
             false => Outcome::Dropped,
@@ -134,26 +147,48 @@ impl SnapshotPlane<'_> {
     }
 
     /// The ports by what happens there under a profile.
-    fn done(&self, profile: u32, v6: bool) -> Done {
+    fn done(&self, profile: u32, v6: bool) -> Result<Done, Unclear> {
         if let Some(known) = self.done.borrow().get(&(profile, v6)) {
-            return Rc::clone(known);
+            return Ok(Rc::clone(known));
         }
         let tables = &self.decoded.tables;
         let classes = 0..tables.layout().port_class_count;
-        let ways: Vec<Outcome> = classes.map(|class| self.way(tables.outcome(profile, class), v6)).collect();
+        let ways = classes.map(|class| self.deciding(tables.outcome(profile, class), v6));
+        let ways: Vec<Deciding> = ways.collect::<Result<_, _>>()?;
         let done = Rc::clone(self.known.borrow_mut().entry(ways).or_insert_with_key(|ways| Rc::new(self.by_way(ways))));
         self.done.borrow_mut().insert((profile, v6), Rc::clone(&done));
-        done
+        Ok(done)
     }
 
     /// The ports of each way, from what happens to each port class.
-    fn by_way(&self, ways: &[Outcome]) -> BTreeMap<Outcome, PortSet> {
-        let all: BTreeSet<Outcome> = ways.iter().copied().filter(|way| *way != Outcome::Dropped).collect();
-        let ports = |way: Outcome| {
-            let done = self.ports.iter().filter(|(_, _, class)| ways.get(*class as usize) == Some(&way));
+    fn by_way(&self, ways: &[Deciding]) -> BTreeMap<Deciding, PortSet> {
+        let all: BTreeSet<&Deciding> = ways.iter().filter(|way| **way != Deciding::always(Outcome::Dropped)).collect();
+        let ports = |way: &Deciding| {
+            let done = self.ports.iter().filter(|(_, _, class)| ways.get(*class as usize) == Some(way));
             PortSet::from_line_ranges(done.map(|&(first, last, _)| (first, last)))
         };
-        all.into_iter().map(|way| (way, ports(way))).filter(|(_, ports)| !ports.is_empty()).collect()
+        all.into_iter().map(|way| (way.clone(), ports(way))).filter(|(_, ports)| !ports.is_empty()).collect()
+    }
+
+    /// The one way of writing down what happens on which ports.
+    fn list_of(&self, done: &BTreeMap<Deciding, PortSet>, vocabulary: &mut Vocabulary) -> ListId {
+        let always = |(way, ports): (&Deciding, &PortSet)| way.whatever_names().filter(|_| ports.is_any());
+        if let Some(whole) = done.iter().find_map(always) {
+            return vocabulary.list(&List { entries: Vec::new(), default: whole });
+        }
+        let mut entries = Vec::new();
+        for (way, ports) in done {
+            let ports = vocabulary.ports(ports);
+            for (guard, outcome) in self.sets.guards(way, vocabulary) {
+                entries.push(Entry { guard, ports, outcome });
+            }
+            entries.extend((way.last != Outcome::Dropped).then_some(Entry {
+                guard: Guard::Always,
+                ports,
+                outcome: way.last,
+            }));
+        }
+        vocabulary.list(&List { entries, default: Outcome::Dropped })
     }
 
     /// Whether those who are unknown are stopped everywhere but inside, if the snapshot says so.
@@ -165,7 +200,7 @@ impl SnapshotPlane<'_> {
         for (runs, v6) in self.destinations.iter().zip([false, true]) {
             let inside = program.cluster.inside.of_family(v6);
             for &(first, last, class) in runs {
-                let done = self.done(self.decoded.tables.profile(row, class), v6);
+                let done = self.done(self.decoded.tables.profile(row, class), v6)?;
                 if let Some(passing) = done.values().next()
                     && !RangeSet::range(first, last).is_subset(&inside)
                 {
@@ -185,9 +220,8 @@ impl Plane for SnapshotPlane<'_> {
         &self.senders
     }
 
-    /// None: the kernel program knows addresses only.
     fn hosts(&self) -> BTreeSet<HostPattern> {
-        BTreeSet::new()
+        self.sets.hosts()
     }
 
     /// Neighbour discovery on the link (RFC 4861), which the kernel program lets pass before it looks at the tables.
@@ -211,7 +245,14 @@ impl Plane for SnapshotPlane<'_> {
                 Some(list) => list,
                 None => {
                     let profile = self.decoded.tables.profile(row, class);
-                    *of_profile.entry(profile).or_insert_with(|| list_of(&self.done(profile, v6), vocabulary))
+                    match of_profile.get(&profile) {
+                        Some(&list) => list,
+                        None => {
+                            let list = self.list_of(&*self.done(profile, v6)?, vocabulary);
+                            of_profile.insert(profile, list);
+                            list
+                        }
+                    }
                 }
             };
             *known = Some(list);
@@ -231,21 +272,10 @@ impl Plane for SnapshotPlane<'_> {
             (Workload::Pod(pod), None) => senders::row_of(self.decoded, pod),
             (Workload::Address(address), None) => self.decoded.tables.source(*address),
         };
-        let (outcome, _) = self.decoded.decide(row, flow.destination.address, flow.port);
+        let of = (row, flow.destination.address, flow.port.protocol(), flow.port.number(), false);
+        let outcome = self.decoded.tables.decide_named(of, |set| self.sets.holds(set, &flow.destination.names));
         Ok(self.way(outcome, flow.destination.address.is_ipv6()))
     }
-}
-
-/// The one way of writing down what happens on which ports.
-fn list_of(done: &BTreeMap<Outcome, PortSet>, vocabulary: &mut Vocabulary) -> ListId {
-    let whole = done.iter().find(|(_, ports)| ports.is_any()).map(|(way, _)| *way);
-    let entry = |(way, ports): (&Outcome, &PortSet)| Entry {
-        guard: Guard::Always,
-        ports: vocabulary.ports(ports),
-        outcome: *way,
-    };
-    let entries = if whole.is_some() { Vec::new() } else { done.iter().map(entry).collect() };
-    vocabulary.list(&List { entries, default: whole.unwrap_or(Outcome::Dropped) })
 }
 
 fn unclear(reason: impl Into<String>) -> Unclear {
