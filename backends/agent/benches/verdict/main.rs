@@ -9,6 +9,7 @@
 
 mod command;
 mod loading;
+mod names;
 mod path;
 mod plot;
 mod prefixes;
@@ -36,6 +37,10 @@ fn main() {
         return;
     }
     let Some(scene) = scene::Scene::for_test("bench") else { return };
+    // The part about names alone, which takes seconds: `cargo bench … -- names`.
+    if std::env::args().any(|argument| argument == "names") {
+        return of_names(&scene);
+    }
     table::heading("a packet, by prefixes", ["no-op", "parse", "verdict", "1 trie", "1 policy", "2 policies", "added"]);
     let mut points = Vec::new();
     for size in SIZES {
@@ -52,9 +57,15 @@ fn main() {
             loading::measure(&scene.kernel, &tables);
         }
     }
+    of_names(&scene);
     command::measure(&mut Rng::new(seed(), 0));
     path::measure(&scene, &mut Rng::new(seed(), 1));
     println!("\n{}", plot::write(&points));
+}
+
+fn of_names(scene: &scene::Scene) {
+    table::heading("names: a packet of a policy with 1,000 prefixes", [""; 7]);
+    names::measure(scene, &mut Rng::new(seed(), 2));
 }
 
 /// One row: what each program costs, and what the verdict is held against. Last what parsing, the verdict and the tries
