@@ -10,6 +10,7 @@ pub use leaving::{Translated, Way};
 
 use super::model::{Base, Chain, Element, Field, Hook, Log, Match, Rule, Ruleset, Set, Statement, Values, Verdict};
 use egress_ir::{Port, protocol};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A packet and what the kernel knows about it.
@@ -25,6 +26,8 @@ pub struct Packet {
     pub source: IpAddr,
     /// Its destination address, after any DNAT.
     pub destination: IpAddr,
+    /// The names by which its source learned the destination, in normal form.
+    pub names: BTreeSet<String>,
     /// Whether the destination is an address of the host itself.
     pub destination_is_local: bool,
     /// Protocol and destination port, or ICMP type and code.
@@ -79,6 +82,7 @@ impl Packet {
             output: interface(Hook::Output),
             source,
             destination,
+            names: BTreeSet::new(),
             destination_is_local: false,
             port,
             hop_limit: 64,
@@ -214,7 +218,8 @@ impl<'r> Run<'r> {
         for statement in &rule.statements {
             match statement {
                 Statement::Match(matching) if self.matches(matching) => {}
-                Statement::Match(_) => return Verdict::Continue,
+                Statement::Named(set) if self.is_named(set) => {}
+                Statement::Match(_) | Statement::Named(_) => return Verdict::Continue,
                 Statement::VerdictMap { field, mask, map } => return self.look_up(*field, *mask, map),
                 Statement::Counter(name) => self.judgement.counters.extend(name.clone()),
                 Statement::Limit => {}
@@ -264,6 +269,18 @@ impl<'r> Run<'r> {
             }),
         };
         held.is_some_and(|held| held != matching.negated)
+    }
+
+    /// Whether the packet's source has learned its destination by a name of the set's pattern. What a set holds is kept by
+    /// the source that packets come with.
+    fn is_named(&self, set: &str) -> bool {
+        let set = self.ruleset.and_then(|ruleset| ruleset.names.get(set));
+        let packet = self.packet;
+        set.is_some_and(|set| {
+            set.v6 == packet.destination.is_ipv6()
+                && self.source == packet.source
+                && packet.names.iter().any(|name| set.host.matches(name))
+        })
     }
 
     fn set(&self, name: &str) -> Option<&'r Set> {

@@ -3,6 +3,7 @@
 //! In: nothing; `decode` makes these values and `judge` reads them. They follow nft(8) and the kernel's `nf_tables`,
 //! not our emitter, so that a file edited by hand is judged for what it says.
 
+use egress_ir::HostPattern;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The content of `table inet egressc`, and beside it that of the table for gateways.
@@ -16,6 +17,8 @@ pub struct Ruleset {
     pub maps: BTreeMap<String, VerdictMap>,
     /// Sets by name.
     pub sets: BTreeMap<String, Set>,
+    /// Sets of what clients learned by names, by their own names.
+    pub names: BTreeMap<String, NameSet>,
     /// Counter objects by name, with their comments.
     pub counters: BTreeMap<String, Option<String>>,
     /// The content of `table inet egressc_gateways`, where there is one; never with another inside.
@@ -113,6 +116,9 @@ pub struct Rule {
 pub enum Statement {
     /// Go on with this rule only if the packet matches.
     Match(Match),
+    /// `ip saddr . ip daddr @SET`: go on with this rule only if the packet's source has learned its destination by a name
+    /// of this set's pattern.
+    Named(String),
     /// Look the field up; a hit ends the rule with the element's verdict, a miss ends the rule.
     VerdictMap {
         /// What is looked up.
@@ -289,4 +295,14 @@ pub struct Set {
     pub interval: bool,
     /// Sorted and disjoint.
     pub elements: Vec<(u128, u128)>,
+}
+
+/// A set of pairs of a client and a destination that the client learned by a name of a pattern. Who learned what is no
+/// part of a ruleset: elements come and go while it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameSet {
+    /// The pattern, which the set's own name says.
+    pub host: HostPattern,
+    /// Whether it holds pairs of IPv6 addresses.
+    pub v6: bool,
 }

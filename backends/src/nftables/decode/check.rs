@@ -48,10 +48,17 @@ fn check_names(ruleset: &Ruleset, chain: &str, statement: &Statement) -> Result<
             Values::Set(name) => typed(name, ruleset.sets.get(name).map(|set| set.field), matching.field),
             Values::Ranges(_) | Values::Bits(_) | Values::Names(_) => Ok(()),
         },
+        Statement::Named(set) if !ruleset.names.contains_key(set) => {
+            wrong(set, "the chain names a set of names that is not there")
+        }
         Statement::Counter(Some(name)) if !ruleset.counters.contains_key(name) => {
             wrong(name, "the chain names a counter that is not there")
         }
-        Statement::Counter(_) | Statement::Limit | Statement::Log(_) | Statement::SetMark { .. } => Ok(()),
+        Statement::Named(_)
+        | Statement::Counter(_)
+        | Statement::Limit
+        | Statement::Log(_)
+        | Statement::SetMark { .. } => Ok(()),
         Statement::SetPacketMark { .. } | Statement::SetLabel(_) | Statement::Snat { .. } => Ok(()),
         Statement::SetPriority(_) | Statement::Verdict(_) => Ok(()),
     }

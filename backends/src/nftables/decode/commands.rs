@@ -1,7 +1,7 @@
 //! Runs the commands of a file in order on an empty table, as nft does within its one transaction.
 
 use super::reader::Reader;
-use super::{DecodeError, GATEWAYS, TABLE, rule, values};
+use super::{DecodeError, GATEWAYS, TABLE, learned, rule, values};
 use crate::nftables::decode::lexer::Kind;
 use crate::nftables::model::{Base, Chain, Element, Field, Hook, Kind as ChainKind, Ruleset, Set, VerdictMap};
 
@@ -82,7 +82,11 @@ impl File {
             }
             "chain" => table.chains.get_mut(&identifier(reader)?).map(|chain| chain.rules.clear()).is_some(),
             "map" => table.maps.get_mut(&identifier(reader)?).map(|map| map.elements.clear()).is_some(),
-            "set" => table.sets.get_mut(&identifier(reader)?).map(|set| set.elements.clear()).is_some(),
+            "set" => {
+                let name = identifier(reader)?;
+                let known = table.sets.get_mut(&name).map(|set| set.elements.clear()).is_some();
+                known || table.names.contains_key(&name)
+            }
             _ => return Err(reader.wrong_before("this cannot be flushed")),
         };
         if found { Ok(()) } else { Err(reader.wrong_before("there is nothing of this name")) }
@@ -99,7 +103,10 @@ impl File {
         let found = match kind {
             "chain" => table.chains.remove(&identifier(reader)?).is_some(),
             "map" => table.maps.remove(&identifier(reader)?).is_some(),
-            "set" => table.sets.remove(&identifier(reader)?).is_some(),
+            "set" => {
+                let name = identifier(reader)?;
+                table.sets.remove(&name).is_some() || table.names.remove(&name).is_some()
+            }
             "counter" => table.counters.remove(&identifier(reader)?).is_some(),
             _ => return Err(reader.wrong_before("this cannot be deleted")),
         };
@@ -149,6 +156,8 @@ fn add_elements(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), Deco
         map.elements.extend(map_elements(reader, map.field, map.interval)?);
     } else if let Some(set) = table.sets.get_mut(&name) {
         set.elements.extend(set_elements(reader, set.field, set.interval)?);
+    } else if let Some(set) = table.names.get(&name) {
+        learned::elements(reader, set.v6)?;
     } else {
         return Err(reader.wrong(format!("there is no map or set {name}")));
     }
@@ -178,6 +187,11 @@ fn map(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> 
 
 fn set(table: &mut Ruleset, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     let name = identifier(reader)?;
+    if let Some(set) = learned::named(&name).map_err(|reason| reader.wrong_before(reason))? {
+        learned::declaration(reader, set.v6)?;
+        table.names.insert(name, set);
+        return Ok(());
+    }
     let Declared { field, interval, elements } = declaration(reader, false)?;
     let known = table.sets.entry(name);
     let set = known.or_insert(Set { field, interval, elements: Vec::new() });

@@ -8,6 +8,7 @@
 
 mod check;
 mod commands;
+mod learned;
 mod lexer;
 mod listing;
 mod names;

@@ -1,8 +1,8 @@
 //! Parses one rule: matches, look-ups, counters, logs, marks and verdicts.
 
-use super::DecodeError;
 use super::reader::Reader;
 use super::values;
+use super::{DecodeError, learned};
 use crate::nftables::model::{Field, Log, Match, Rule, Statement, Values, Verdict};
 use egress_ir::protocol;
 
@@ -151,6 +151,9 @@ fn statement(reader: &mut Reader<'_>) -> Result<Statement, DecodeError> {
         _ => {}
     }
     let field = field(reader)?;
+    if reader.eat(".") {
+        return learned::look_up(reader, field).map(Statement::Named);
+    }
     let masked = *reader;
     let mask = mask(reader, field)?;
     if reader.eat("vmap") {

@@ -54,7 +54,7 @@ impl Search<'_> {
                 Step::ByPorts(hits) => hits.iter().for_each(|(_, go)| self.reach(*go)),
                 Step::ByRegister(_, hits) => hits.iter().for_each(|hit| self.reach(hit.go)),
                 Step::Go(go) => self.reach(*go),
-                Step::Source(_) | Step::Ports(_) | Step::Holds(..) => {}
+                Step::Source(_) | Step::Named(_) | Step::Ports(_) | Step::Holds(..) => {}
                 Step::Mark { .. } | Step::Priority(_) | Step::Unclear(_) => {}
                 Step::PacketMark { .. } | Step::ForgetPacketMark(_) => {}
             }

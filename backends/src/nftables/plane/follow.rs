@@ -143,7 +143,9 @@ impl Follow {
                 Statement::Verdict(verdict) => return self.go(of, verdict, packet, next, ends, depth),
                 Statement::SetLabel(bit) => packet.labels |= 1_u128.checked_shl((*bit).into()).unwrap_or(0),
                 Statement::SetPacketMark { .. } => return Err(unclear("a mark is set after routing")),
-                Statement::VerdictMap { .. } => return Err(unclear("something is looked up after routing")),
+                Statement::VerdictMap { .. } | Statement::Named(_) => {
+                    return Err(unclear("something is looked up after routing"));
+                }
             }
         }
         next.push(packet);

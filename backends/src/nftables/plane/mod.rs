@@ -8,12 +8,15 @@
 //! of their connection, with hop limit 64, and not to an address of the host itself. Their own mark may be anything. Each
 //! is judged at the hooks of a [`Scope`]; where the ruleset has chains at postrouting, what passes is followed until it
 //! leaves, later packets of its connection too, and the source address says through which gateway that is (`leaving`).
+//! What clients have learned by names is open: look-ups in sets of names become conditions on the names of a destination.
 
+mod branches;
 mod cuts;
 mod exempt;
 mod follow;
 mod interfaces;
 mod leaving;
+mod lists;
 mod masks;
 mod ports;
 mod regions;
@@ -25,18 +28,20 @@ mod walk;
 
 use super::judge::{Judge, Packet};
 use super::model::{Hook, Kind, Ruleset};
+use branches::{UNNAMED, Way};
 use egress_ir::address::to_bits;
-use egress_ir::plane::{Entry, Guard, List, ListId};
+use egress_ir::plane::ListId;
 use egress_ir::{Exemption, Flow, HostPattern, Inventory, Outcome, Piece, Plane, Program, Sender, Unclear, Vocabulary};
 use interfaces::Interface;
 use leaving::Leaving;
-use ports::{ANY, Algebra, NONE};
+use lists::Done;
+use ports::{ANY, NONE};
 use regions::PacketMark;
 use replays::Replays;
 use residue::{Residue, Setting};
 use rustc_hash::FxHashMap;
 use senders::{Group, Population};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use walk::{Walk, unclear};
 
@@ -172,6 +177,41 @@ impl RulesetPlane<'_> {
         Ok(outcome)
     }
 
+    /// What packets of a sender do on one segment.
+    fn done(
+        &self,
+        (group, setting): (&Group, &Setting),
+        walk: &mut Walk<'_>,
+        segment: (u128, u128),
+        ways: &mut FxHashMap<PacketMark, Outcome>,
+    ) -> Result<Done, Unclear> {
+        let mut done = Done::default();
+        let mut named: Vec<(Way, Outcome, u32)> = Vec::new();
+        for region in walk.through(segment, ANY)?.iter() {
+            let outcome = match ways.get(&region.packet_mark) {
+                Some(outcome) => *outcome,
+                None => {
+                    let source = to_bits(group.address);
+                    let outcome = self.leaving.outcome(setting.v6, source, region.packet_mark)?;
+                    let outcome = self.routed(setting.hook, outcome)?;
+                    ways.insert(region.packet_mark, outcome);
+                    outcome
+                }
+            };
+            if region.way != UNNAMED {
+                named.push((region.way, outcome, region.ports));
+            } else if outcome != Outcome::Dropped {
+                let ports = done.unnamed.entry(outcome).or_insert(NONE);
+                *ports = walk.algebra.join(*ports, region.ports);
+            }
+        }
+        named.extend(walk.stopped.drain(..).map(|(way, ports)| (way, Outcome::Dropped, ports)));
+        named.sort_by(|one, other| walk.branches.order(one.0, other.0).then_with(|| one.cmp(other)));
+        let decided = named.into_iter().map(|(way, outcome, ports)| (walk.branches.hosts(way), outcome, ports));
+        done.named = decided.collect();
+        Ok(done)
+    }
+
     /// The group of a sender and where it is judged.
     fn group(&self, sender: usize) -> Result<(&Group, &Setting, &Residue), Unclear> {
         let found = self.groups.get(sender).and_then(|(group, at)| Some((group, self.settings.get(*at)?)));
@@ -186,9 +226,9 @@ impl Plane for RulesetPlane<'_> {
         &self.senders
     }
 
-    /// None: the kernel knows addresses only.
+    /// The patterns of the sets of names that rules look into.
     fn hosts(&self) -> BTreeSet<HostPattern> {
-        BTreeSet::new()
+        self.settings.iter().flat_map(|(_, residue)| residue.hosts.iter().cloned()).collect()
     }
 
     /// Neighbour discovery on the link, as far as the ruleset lets it pass at prerouting without asking who sends.
@@ -203,29 +243,19 @@ impl Plane for RulesetPlane<'_> {
         }
         let source = Some(to_bits(group.address));
         let mut walk = Walk::new(residue, source);
-        let mut lists: FxHashMap<Vec<(Outcome, u32)>, ListId> = FxHashMap::default();
+        let mut lists: FxHashMap<Done, ListId> = FxHashMap::default();
         let mut ways: FxHashMap<PacketMark, Outcome> = FxHashMap::default();
         let mut pieces: Vec<Piece> = Vec::new();
         for (start, end) in cuts::segments(residue, source) {
-            let mut done: BTreeMap<Outcome, u32> = BTreeMap::new();
-            for region in walk.through((start, end), ANY)?.iter() {
-                let way = match ways.get(&region.packet_mark) {
-                    Some(way) => *way,
-                    None => {
-                        let way = self.leaving.outcome(v6, to_bits(group.address), region.packet_mark)?;
-                        let way = self.routed(setting.hook, way)?;
-                        ways.insert(region.packet_mark, way);
-                        way
-                    }
-                };
-                if way != Outcome::Dropped {
-                    let ports = done.entry(way).or_insert(NONE);
-                    *ports = walk.algebra.join(*ports, region.ports);
+            let done = self.done((group, setting), &mut walk, (start, end), &mut ways)?;
+            let list = match lists.get(&done) {
+                Some(list) => *list,
+                None => {
+                    let list = lists::list(&walk.algebra, &residue.hosts, &done, vocabulary)?;
+                    lists.insert(done, list);
+                    list
                 }
-            }
-            let done: Vec<(Outcome, u32)> = done.into_iter().collect();
-            let algebra = &walk.algebra;
-            let list = *lists.entry(done).or_insert_with_key(|done| list_of(algebra, done, vocabulary));
+            };
             match pieces.last_mut() {
                 Some(last) if last.list == list => last.end = end,
                 _ => pieces.push(Piece { start, end, list }),
@@ -261,23 +291,11 @@ fn routes_again(ruleset: &Ruleset) -> bool {
 /// The first packet of a flow in a setting.
 fn packet(setting: &Setting, source: IpAddr, flow: &Flow) -> Packet {
     let mut packet = Packet::new(setting.hook, source, flow.destination.address, flow.port);
+    packet.names.clone_from(&flow.destination.names);
     let interface = match setting.hook {
         Hook::Prerouting => &mut packet.input,
         Hook::Output | Hook::Postrouting => &mut packet.output,
     };
     interface.clone_from(&setting.interface.example);
     packet
-}
-
-/// The one way of writing down what happens on which ports; on all others packets are dropped.
-fn list_of(algebra: &Algebra<'_>, done: &[(Outcome, u32)], vocabulary: &mut Vocabulary) -> ListId {
-    if let [(outcome, ANY)] = done {
-        return vocabulary.list(&List { entries: Vec::new(), default: *outcome });
-    }
-    let entry = |&(outcome, ports): &(Outcome, u32)| {
-        let ports = vocabulary.ports(algebra.at(ports));
-        Entry { guard: Guard::Always, ports, outcome }
-    };
-    let entries = done.iter().map(entry).collect();
-    vocabulary.list(&List { entries, default: Outcome::Dropped })
 }

@@ -1,5 +1,6 @@
 //! Packets on their way through a ruleset: which ports they have, and what rules have set in them.
 
+use super::branches::Way;
 use super::ports::{Algebra, NONE};
 use super::values::Register;
 
@@ -10,6 +11,8 @@ pub(super) struct Region {
     pub(super) mark: u32,
     pub(super) priority: u32,
     pub(super) packet_mark: PacketMark,
+    /// Which names they were found to have.
+    pub(super) way: Way,
 }
 
 /// What is known of the packet's own mark: anybody may have set any bits before.
@@ -80,9 +83,7 @@ impl Regions {
             self.first = Some(region);
             return;
         }
-        let same = |other: &&mut Region| {
-            (other.mark, other.priority, other.packet_mark) == (region.mark, region.priority, region.packet_mark)
-        };
+        let same = |other: &&mut Region| other.way == region.way && other.is_set_like(region);
         match self.first.iter_mut().chain(&mut self.others).find(same) {
             Some(other) => other.ports = algebra.join(other.ports, region.ports),
             None => self.others.push(region),
@@ -91,6 +92,11 @@ impl Regions {
 }
 
 impl Region {
+    /// Whether rules have set the same in both.
+    pub(super) fn is_set_like(self, other: Self) -> bool {
+        (self.mark, self.priority, self.packet_mark) == (other.mark, other.priority, other.packet_mark)
+    }
+
     /// What a register holds; nothing where nobody knows.
     pub(super) fn value(self, register: Register) -> Option<u128> {
         match register {

@@ -10,8 +10,8 @@ use super::interfaces::Interface;
 use super::masks::Dropped;
 use super::ports::Ports;
 use super::values::{Domain, Register, domain, without};
-use egress_ir::RangeSet;
 use egress_ir::address::last_bits;
+use egress_ir::{HostPattern, RangeSet};
 use std::collections::HashMap;
 
 /// The hook, the interface and the family of packets.
@@ -29,6 +29,8 @@ pub(super) struct Residue {
     pub(super) bases: Vec<(usize, bool)>,
     pub(super) chains: Vec<Residual>,
     pub(super) ports: Ports,
+    /// The patterns by which names are told apart.
+    pub(super) hosts: Vec<HostPattern>,
     /// The last address of the family.
     pub(super) last: u128,
 }
@@ -46,6 +48,8 @@ pub(super) enum Step {
     Source(RangeSet<u128>),
     /// Go on if the destination is one of these.
     Destination(RangeSet<u128>),
+    /// Go on if some name of the destination is of this pattern, by its place in [`Residue::hosts`].
+    Named(usize),
     /// Go on with these ports.
     Ports(u32),
     /// Go on if the register holds one of these.
@@ -94,6 +98,7 @@ pub(super) enum Go {
 impl Residue {
     pub(super) fn new(ruleset: &Ruleset, setting: &Setting) -> Self {
         let (mut ports, mut chains, mut bases) = (Ports::new(), Vec::new(), Vec::new());
+        let mut hosts = Vec::new();
         let in_order = ruleset.base_chains(setting.hook);
         for table in ruleset.tables() {
             let numbers: HashMap<&str, usize> = table.chains.keys().map(String::as_str).zip(chains.len()..).collect();
@@ -103,13 +108,13 @@ impl Residue {
                 is_here.then(|| Some((place, *numbers.get(name)?, base.drops_by_default))).flatten()
             };
             bases.extend(in_order.iter().enumerate().filter_map(place));
-            let mut filling = Filling { ruleset: table, setting, numbers, ports, of_gateways };
+            let mut filling = Filling { ruleset: table, setting, numbers, ports, hosts, of_gateways };
             chains.extend(table.chains.values().map(|chain| filling.chain(chain)));
-            ports = filling.ports;
+            (ports, hosts) = (filling.ports, filling.hosts);
         }
         bases.sort_unstable();
         let bases = bases.into_iter().map(|(_, chain, drops)| (chain, drops)).collect();
-        Self { bases, chains, ports, last: last_bits(setting.v6) }
+        Self { bases, chains, ports, hosts, last: last_bits(setting.v6) }
     }
 
     /// Every step of every chain.
@@ -124,6 +129,7 @@ struct Filling<'r> {
     setting: &'r Setting,
     numbers: HashMap<&'r str, usize>,
     ports: Ports,
+    hosts: Vec<HostPattern>,
     /// Whether it is the table for gateways, whose interfaces are no places of their own: a packet came by one of them, or
     /// did not.
     of_gateways: bool,
@@ -148,7 +154,7 @@ impl Filling<'_> {
         let mut perhaps = false;
         for statement in &rule.statements {
             match statement {
-                Statement::Match(found) => match self.matching(found) {
+                Statement::Match(_) | Statement::Named(_) => match self.condition(statement) {
                     Left::Always(true) => {}
                     Left::Perhaps => perhaps = true,
                     Left::Always(false) => return effects(steps),
@@ -180,6 +186,28 @@ impl Filling<'_> {
             }
         }
         effects(steps)
+    }
+
+    fn condition(&mut self, statement: &Statement) -> Left {
+        match statement {
+            Statement::Match(found) => self.matching(found),
+            Statement::Named(set) => self.named(set),
+            _ => Left::Always(true),
+        }
+    }
+
+    fn named(&mut self, name: &str) -> Left {
+        let Some(set) = self.ruleset.names.get(name) else {
+            return Left::unclear(format!("the set of names `{name}` is not there"));
+        };
+        if set.v6 != self.setting.v6 {
+            return Left::Always(false);
+        }
+        let known = self.hosts.iter().position(|host| *host == set.host);
+        Left::Step(Step::Named(known.unwrap_or_else(|| {
+            self.hosts.push(set.host.clone());
+            self.hosts.len() - 1
+        })))
     }
 
     fn matching(&mut self, found: &Match) -> Left {

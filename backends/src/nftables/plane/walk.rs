@@ -4,6 +4,7 @@
 //! after the other, `accept` for this base chain only, jump and goto with return to the last jump. Every question about
 //! the destination must have one answer for the whole segment: that is what shows that the segments are right.
 
+use super::branches::{Branches, UNNAMED, Way};
 use super::ports::{Algebra, NONE};
 use super::regions::{PacketMark, Region, Regions};
 use super::residue::{Go, Hit, Residue, Step};
@@ -21,28 +22,46 @@ pub(super) struct Walk<'r> {
     segment: (u128, u128),
     /// What the present base chain has accepted.
     accepted: Regions,
+    /// The names that packets were found to have.
+    pub(super) branches: Branches,
+    /// What was dropped because of a name, by way.
+    pub(super) stopped: Vec<(Way, u32)>,
 }
 
 impl<'r> Walk<'r> {
     pub(super) fn new(residue: &'r Residue, source: Option<u128>) -> Self {
         let algebra = Algebra::over(&residue.ports);
-        Self { residue, source, algebra, segment: (0, 0), accepted: Regions::default() }
+        Self {
+            residue,
+            source,
+            algebra,
+            segment: (0, 0),
+            accepted: Regions::default(),
+            branches: Branches::default(),
+            stopped: Vec::new(),
+        }
     }
 
     /// Those of the ports that pass to every destination of the segment; the others are dropped there.
     pub(super) fn passing(&mut self, segment: (u128, u128), ports: u32) -> Result<u32, Unclear> {
         let regions = self.through(segment, ports)?;
-        Ok(regions.iter().fold(NONE, |all, region| self.algebra.join(all, region.ports)))
+        let whatever_the_name = regions.iter().filter(|region| region.way == UNNAMED);
+        Ok(whatever_the_name.fold(NONE, |all, region| self.algebra.join(all, region.ports)))
     }
 
     /// The packets with these ports that pass to every destination of the segment.
     pub(super) fn through(&mut self, segment: (u128, u128), ports: u32) -> Result<Regions, Unclear> {
         self.segment = segment;
-        let mut regions = Regions::from(Region { ports, mark: 0, priority: 0, packet_mark: PacketMark::default() });
+        self.branches = Branches::default();
+        self.stopped = Vec::new();
+        let mut regions =
+            Regions::from(Region { ports, mark: 0, priority: 0, packet_mark: PacketMark::default(), way: UNNAMED });
         for &(chain, drops) in &self.residue.bases {
             let fallen = self.chain(chain, regions, 0)?;
             regions = std::mem::take(&mut self.accepted);
-            if !drops {
+            if drops {
+                self.stop(&fallen);
+            } else {
                 regions.add(fallen, &mut self.algebra);
             }
         }
@@ -84,7 +103,7 @@ impl<'r> Walk<'r> {
         depth: usize,
     ) -> Result<(), Unclear> {
         let mut rest = Regions::default();
-        for step in rule {
+        for (place, step) in rule.iter().enumerate() {
             if regions.is_empty() {
                 break;
             }
@@ -97,6 +116,11 @@ impl<'r> Walk<'r> {
                     }
                 },
                 Step::Destination(set) => self.destination_is_in(set)?,
+                Step::Named(host) => {
+                    let after = rule.get(place + 1..).unwrap_or_default();
+                    self.named(*host, after, (&mut *regions, &mut *returned), &mut rest, depth)?;
+                    true
+                }
                 Step::Ports(ports) => {
                     self.part(regions, *ports, &mut rest);
                     true
@@ -139,6 +163,42 @@ impl<'r> Walk<'r> {
             regions.add(rest, &mut self.algebra);
         }
         Ok(())
+    }
+
+    /// Takes those of the packets that have a name of the pattern through what is left of the rule; the others go on to the
+    /// next rule, unless they are on a way on which all have one.
+    fn named(
+        &mut self,
+        host: usize,
+        after: &'r [Step],
+        (regions, returned): (&mut Regions, &mut Regions),
+        rest: &mut Regions,
+        depth: usize,
+    ) -> Result<(), Unclear> {
+        let all = std::mem::take(regions);
+        if self.source.is_none() {
+            return Ok(());
+        }
+        for &region in all.iter() {
+            if self.branches.hosts(region.way).contains(&host) {
+                regions.add_one(region, &mut self.algebra);
+                continue;
+            }
+            let mut having = Regions::from(Region { way: self.branches.leave(region.way, host), ..region });
+            self.rule(after, &mut having, returned, depth)?;
+            // Whoever has such a name and goes on to the next rule as if there had been no question goes on with the others.
+            for onward in having.iter().filter(|onward| !onward.is_set_like(region)) {
+                rest.add_one(*onward, &mut self.algebra);
+            }
+            rest.add_one(region, &mut self.algebra);
+        }
+        Ok(())
+    }
+
+    /// Notes what is dropped because of a name.
+    fn stop(&mut self, regions: &Regions) {
+        let named = regions.iter().filter(|region| region.way != UNNAMED);
+        self.stopped.extend(named.map(|region| (region.way, region.ports)));
     }
 
     /// The last step of a rule.
@@ -192,7 +252,7 @@ impl<'r> Walk<'r> {
     fn go(&mut self, go: Go, regions: &mut Regions, returned: &mut Regions, depth: usize) -> Result<(), Unclear> {
         match go {
             Go::Accept => self.accepted.add(std::mem::take(regions), &mut self.algebra),
-            Go::Drop => *regions = Regions::default(),
+            Go::Drop => self.stop(&std::mem::take(regions)),
             Go::Return => returned.add(std::mem::take(regions), &mut self.algebra),
             Go::Continue => {}
             Go::Jump(chain) => *regions = self.chain(chain, std::mem::take(regions), depth + 1)?,

@@ -5,10 +5,11 @@
 //! is not is refused by name. Other tables are left alone, and named where they hook packets.
 
 mod json;
+mod names;
 mod rules;
 mod sets;
 
-use super::{DecodeError, GATEWAYS, TABLE, check, commands};
+use super::{DecodeError, GATEWAYS, TABLE, check, commands, learned};
 use crate::nftables::model::{Base, Chain, Ruleset};
 use json::{Read, Wrong, fields, only, shown, text, wrong};
 use serde_json::{Map, Value};
@@ -103,6 +104,11 @@ fn ours(table: &mut Option<Ruleset>, kind: &str, map: &Map<String, Value>) -> Re
             once(table.maps.insert(name, map))
         }
         "set" => {
+            let name = text(map, "name")?;
+            if let Some(set) = learned::named(name).map_err(|reason| Wrong::new(name, reason))? {
+                names::set(map, set.v6)?;
+                return once(table.names.insert(name.to_owned(), set));
+            }
             let (name, set) = sets::set(map)?;
             once(table.sets.insert(name, set))
         }

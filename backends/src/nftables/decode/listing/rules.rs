@@ -72,6 +72,9 @@ fn statement(value: &Value) -> Read<Statement> {
 fn matching(body: &Value) -> Read<Statement> {
     let body = object(body, &["op", "left", "right"])?;
     let (left, right) = (body.get("left").unwrap_or(&Value::Null), body.get("right").unwrap_or(&Value::Null));
+    if left.get("concat").is_some() {
+        return super::names::look_up(text(body, "op")?, left, right).map(Statement::Named);
+    }
     let field = match masked(left)? {
         (field, None) => field,
         (Field::Mark(_), Some(mask)) => Field::Mark(mask_of_mark(mask)?),

@@ -7,7 +7,7 @@ use egress_ir::protocol;
 use serde_json::{Map, Value};
 
 /// Properties that say nothing about which packets an object holds.
-const HARMLESS: [&str; 8] = ["family", "table", "name", "handle", "comment", "size", "policy", "auto-merge"];
+pub(super) const HARMLESS: [&str; 8] = ["family", "table", "name", "handle", "comment", "size", "policy", "auto-merge"];
 
 /// A map of verdicts with its name.
 pub(super) fn verdict_map(map: &Map<String, Value>) -> Read<(String, VerdictMap)> {
