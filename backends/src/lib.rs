@@ -5,6 +5,7 @@ pub mod ebpf;
 mod gateways;
 pub mod kube_vip;
 pub mod lint;
+mod names;
 pub mod nftables;
 pub mod target;
 

@@ -7,7 +7,8 @@ use super::words::{LONGEST_NAME, identifier};
 use crate::nftables::model::Hook;
 use crate::nftables::options::Options;
 use crate::target::{EmitError, Level, Notice};
-use egress_ir::{AddressSet, Block, Inventory, OriginId, Prefix, Program, Rule, Workload, WorkloadSet};
+use egress_ir::{Action, AddressSet, Block, Inventory, OriginId, Prefix, Program, Rule, Workload, WorkloadSet};
+use egress_snapshot::names::set_name;
 
 /// Everything that makes the program impossible to emit.
 pub(super) fn refusals(
@@ -101,12 +102,21 @@ fn check_block(program: &Program, block: &Block, has_inventory: bool, hooks: &[H
 }
 
 fn check_rule(program: &Program, rule: &Rule, name: &str, errors: &mut Vec<EmitError>) {
-    if let Some(host) = program.destination_sets.at(rule.destinations).hosts.first() {
+    let hosts = &program.destination_sets.at(rule.destinations).hosts;
+    if let Some(host) = hosts.first().filter(|_| rule.action == Action::Deny) {
         errors.push(refuse(
-            "egress::target::host",
+            "egress::target::host-deny",
             rule.origin,
-            format!("`{name}` is about the name `{host}`, and nftables knows addresses only"),
-            "name the addresses, or use the target `cilium`",
+            format!("`{name}` denies the name `{host}`, and whoever did not ask for it would pass"),
+            "deny the addresses, or allow only the names that are meant",
+        ));
+    }
+    if let Some(host) = hosts.iter().find(|host| set_name(&host.to_string(), true).is_none()) {
+        errors.push(refuse(
+            "egress::target::name",
+            rule.origin,
+            format!("the name `{host}` of `{name}` is longer than the kernel takes for a set"),
+            "use a name of at most 240 letters, or a wildcard",
         ));
     }
     check_name(&format!("audit_{}", identifier(name)), name, rule.origin, errors);

@@ -84,6 +84,11 @@ impl Governance {
         !self.enforced.is_empty()
     }
 
+    /// Whether some policy in audit mode speaks about the class.
+    pub(super) fn audits(&self) -> bool {
+        !self.audited.is_empty()
+    }
+
     /// The outcome for flows that exactly these rules match, sorted by id.
     pub(super) fn outcome(&self, program: &Program, gateways: &Gateways, matching: &[RuleId]) -> Outcome {
         let rule_is_enforced = |rule: &RuleId| !program.blocks.at(program.rules.at(*rule).block).audit;

@@ -6,13 +6,17 @@
 use super::groups::{Groups, Kind, destinations, kind};
 use super::intern::Interner;
 use super::lookup::{Entry, Family, Held, Lookup, bridged};
+use super::named::Hit;
 use super::outcome::{Governance, Outcome};
 use super::ports;
 use super::sources::Sources;
 use crate::gateways::Gateways;
+use crate::target::EmitError;
 use egress_ir::classes::PortCells;
 use egress_ir::classes::segments::{Keys, Segment, sweep};
-use egress_ir::{Action, AddressSet, BlockId, DestinationSetId, GatewayId, Point, PortSet, Program, RangeSet, RuleId};
+use egress_ir::{
+    Action, AddressSet, BlockId, DestinationSetId, GatewayId, HostPattern, Point, PortSet, Program, RangeSet, RuleId,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -25,8 +29,12 @@ pub(super) const NOTHING: u32 = 0;
 pub(super) struct Plan {
     /// What is done to packets, by number.
     pub(super) outcomes: Interner<Outcome>,
-    /// Port chains: port sets in order with the outcome of each.
-    pub(super) port_chains: Interner<Vec<(PortSet, usize)>>,
+    /// The patterns of names that have sets, sorted as they are written.
+    pub(super) hosts: Vec<HostPattern>,
+    /// Hits among names, first say first.
+    pub(super) named: Interner<Vec<Hit>>,
+    /// Port chains: port sets in order with what is done on each.
+    pub(super) port_chains: Interner<Vec<PortCell>>,
     /// Exact tables, from destinations to port chains; value `n + 1` is chain `n`.
     pub(super) exact: Interner<Table>,
     /// What rules do: on which ports, and with which outcome.
@@ -74,6 +82,15 @@ impl Directory {
     }
 }
 
+/// What is done on some ports.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PortCell {
+    pub(super) ports: PortSet,
+    /// The hits that are asked before.
+    pub(super) names: Option<usize>,
+    pub(super) outcome: usize,
+}
+
 /// What is done to the packets of one class of sources.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Policy {
@@ -81,12 +98,22 @@ pub(super) struct Policy {
     pub(super) exact: Option<usize>,
     /// Directories in the order in which they are asked; a packet that one does not decide goes on to the next.
     pub(super) directories: Vec<usize>,
+    /// Hits by ports, asked when none of these decides.
+    pub(super) names: Vec<(PortSet, usize)>,
     /// The outcome when none decides.
     pub(super) default: usize,
 }
 
-/// Makes the plan.
-pub(super) fn plan(program: &Program, sources: &Sources, gateways: &Gateways) -> Plan {
+/// Makes the plan, with sets for these patterns.
+///
+/// # Errors
+/// What names would say that cannot be asked.
+pub(super) fn plan(
+    program: &Program,
+    sources: &Sources,
+    gateways: &Gateways,
+    hosts: Vec<HostPattern>,
+) -> Result<Plan, Vec<EmitError>> {
     let mut planner = Planner {
         program,
         gateways,
@@ -95,12 +122,18 @@ pub(super) fn plan(program: &Program, sources: &Sources, gateways: &Gateways) ->
         known_rules: HashMap::new(),
         known_kinds: HashMap::new(),
         known_directories: HashMap::new(),
-        plan: Plan::default(),
+        plan: Plan { hosts, ..Plan::default() },
+        errors: Vec::new(),
         known: HashMap::new(),
         cells: PortCells::default(),
     };
     let policies: Vec<u32> = sources.classes.lists().map(|blocks| planner.policy(blocks)).collect();
     let value = |class: usize| policies.get(class).copied().unwrap_or(NOTHING);
+    if !planner.errors.is_empty() {
+        planner.errors.sort();
+        planner.errors.dedup();
+        return Err(planner.errors);
+    }
     let mut plan = planner.plan;
     let table = |segments: &[Valued]| {
         let class = |segment: &Valued| usize::try_from(segment.value).unwrap_or(usize::MAX);
@@ -114,14 +147,14 @@ pub(super) fn plan(program: &Program, sources: &Sources, gateways: &Gateways) ->
             plan.pods.insert(address, own);
         }
     }
-    plan
+    Ok(plan)
 }
 
 /// The rules of one class of sources.
 #[derive(Debug, Default)]
-struct Class {
+pub(super) struct Class {
     /// Every rule of its blocks, audit mode included, sorted.
-    all: Vec<RuleId>,
+    pub(super) all: Vec<RuleId>,
     /// The enforced rules by table, in the order in which the tables are asked.
     tables: Vec<Vec<RuleId>>,
 }
@@ -135,9 +168,9 @@ struct Kinds {
     allows: AddressSet,
 }
 
-struct Planner<'p> {
-    program: &'p Program,
-    gateways: &'p Gateways,
+pub(super) struct Planner<'p> {
+    pub(super) program: &'p Program,
+    pub(super) gateways: &'p Gateways,
     inside: &'p AddressSet,
     groups: Groups,
     /// The number of what a rule does; nothing where no packet can match it.
@@ -146,10 +179,12 @@ struct Planner<'p> {
     known_kinds: HashMap<Vec<RuleId>, Rc<Kinds>>,
     /// The tables that were made, if anything is in them.
     known_directories: HashMap<Vec<RuleId>, Option<usize>>,
-    plan: Plan,
-    /// Port chains by the rules that cover a segment and the outcome by default.
-    known: HashMap<(Vec<RuleId>, usize), u32>,
-    cells: PortCells,
+    pub(super) plan: Plan,
+    /// What cannot be said.
+    pub(super) errors: Vec<EmitError>,
+    /// Port chains by the rules that cover a segment, those that may match by name, and the outcome by default.
+    known: HashMap<(Vec<RuleId>, Vec<RuleId>, usize), u32>,
+    pub(super) cells: PortCells,
 }
 
 impl Planner<'_> {
@@ -160,14 +195,20 @@ impl Planner<'_> {
         let ungoverned = default.passes && default.audit.is_none();
         let default = self.plan.outcomes.number(default);
         let class = self.class(blocks, governance.governs());
+        let by_name = self.by_name(&class, blocks);
         let together = self.seen_together(&class, &governance);
+        let together = together.union(&self.changed_by_names(&class, &by_name, &governance));
         let excluded = together.complement().union(self.inside);
-        let exact = if together.is_empty() { None } else { self.table(&class.all, &excluded, &governance, default) };
+        let exact = match together.is_empty() {
+            true => None,
+            false => self.table((&class.all, &by_name), &excluded, &governance, default),
+        };
         let directories: Vec<usize> = class.tables.iter().filter_map(|rules| self.directory(rules)).collect();
-        if exact.is_none() && directories.is_empty() && ungoverned {
+        let names = self.asked(&by_name, &governance);
+        if exact.is_none() && directories.is_empty() && names.is_empty() && ungoverned {
             return NOTHING;
         }
-        let number = self.plan.policies.number(Policy { exact, directories, default });
+        let number = self.plan.policies.number(Policy { exact, directories, names, default });
         u32::try_from(number).map_or(NOTHING, |number| number + 1)
     }
 
@@ -311,7 +352,7 @@ impl Planner<'_> {
     /// The table from destinations outside `excluded` to the port chains for these rules; nothing for an empty one.
     fn table(
         &mut self,
-        rules: &[RuleId],
+        (rules, by_name): (&[RuleId], &[RuleId]),
         excluded: &AddressSet,
         governance: &Governance,
         default: usize,
@@ -331,7 +372,7 @@ impl Planner<'_> {
             let members = list.iter().filter_map(|&set| rules_of.get(usize::try_from(set).ok()?)).flatten();
             let mut covering: Vec<RuleId> = members.copied().collect();
             covering.sort_unstable();
-            values.push(self.port_chain(covering, governance, default));
+            values.push(self.port_chain(covering, by_name, governance, default));
         }
         let v4 = said(valued(&v4, &values, u128::from));
         let v6 = said(valued(&v6, &values, |address| address));
@@ -340,26 +381,42 @@ impl Planner<'_> {
     }
 
     /// The value of the port chain for destinations that exactly these rules cover.
-    fn port_chain(&mut self, covering: Vec<RuleId>, governance: &Governance, default: usize) -> u32 {
+    fn port_chain(
+        &mut self,
+        covering: Vec<RuleId>,
+        by_name: &[RuleId],
+        governance: &Governance,
+        default: usize,
+    ) -> u32 {
         if covering.is_empty() {
             return NOTHING;
         }
-        if let Some(&value) = self.known.get(&(covering.clone(), default)) {
+        let question = (covering, by_name.to_vec(), default);
+        if let Some(&value) = self.known.get(&question) {
             return value;
         }
-        let chain = self.port_outcomes(&covering, governance, default);
+        let chain = self.port_outcomes(&question.0, by_name, governance, default);
         let value = if chain.is_empty() {
             NOTHING
         } else {
             u32::try_from(self.plan.port_chains.number(chain)).map_or(NOTHING, |n| n + 1)
         };
-        self.known.insert((covering, default), value);
+        self.known.insert(question, value);
         value
     }
 
-    /// Port sets with their outcomes where those are not the default, small ones first.
-    fn port_outcomes(&mut self, covering: &[RuleId], governance: &Governance, default: usize) -> Vec<(PortSet, usize)> {
-        let sets = covering.iter().map(|rule| self.program.port_sets.at(self.program.rules.at(*rule).ports));
+    /// What is done on which ports, as far as it is not what is done where no rule covers the address; small sets first.
+    fn port_outcomes(
+        &mut self,
+        covering: &[RuleId],
+        by_name: &[RuleId],
+        governance: &Governance,
+        default: usize,
+    ) -> Vec<PortCell> {
+        let program = self.program;
+        let all: Vec<RuleId> =
+            covering.iter().chain(by_name.iter().filter(|rule| !covering.contains(rule))).copied().collect();
+        let sets = all.iter().map(|rule| program.port_sets.at(program.rules.at(*rule).ports));
         let mut cells: BTreeMap<Vec<u32>, Vec<(u32, u32)>> = BTreeMap::new();
         self.cells.visit(sets, |first, last, members| match cells.get_mut(members) {
             Some(ranges) => ranges.push((first, last)),
@@ -367,24 +424,27 @@ impl Planner<'_> {
                 cells.insert(members.to_vec(), vec![(first, last)]);
             }
         });
-        let mut by_outcome: BTreeMap<usize, Vec<(u32, u32)>> = BTreeMap::new();
+        let mut by_outcome: BTreeMap<(Option<usize>, usize), Vec<(u32, u32)>> = BTreeMap::new();
         for (members, ranges) in cells {
-            let rules = members.iter().filter_map(|&member| covering.get(usize::try_from(member).ok()?));
-            let matching: Vec<RuleId> = rules.copied().collect();
+            let rules = members.iter().filter_map(|&member| all.get(usize::try_from(member).ok()?).copied());
+            let (matching, named): (Vec<RuleId>, Vec<RuleId>) = rules.partition(|rule| covering.contains(rule));
             if matching.is_empty() {
                 continue;
             }
-            let outcome = self.plan.outcomes.number(governance.outcome(self.program, self.gateways, &matching));
-            if outcome != default {
-                by_outcome.entry(outcome).or_default().extend(ranges);
+            let outcome = self.plan.outcomes.number(governance.outcome(program, self.gateways, &matching));
+            let names = self.hits(&matching, &named, governance);
+            let everywhere: Vec<RuleId> =
+                by_name.iter().copied().filter(|rule| matching.contains(rule) || named.contains(rule)).collect();
+            if outcome != default || names != self.hits(&[], &everywhere, governance) {
+                by_outcome.entry((names, outcome)).or_default().extend(ranges);
             }
         }
-        let mut chain: Vec<(PortSet, usize)> = by_outcome
-            .into_iter()
-            .map(|(outcome, ranges)| (ports::possible(&PortSet::from_line_ranges(ranges)), outcome))
-            .filter(|(ports, _)| !ports.is_empty())
-            .collect();
-        chain.sort_by_cached_key(|(ports, outcome)| (ports::count(ports), *outcome));
+        let cells = by_outcome.into_iter().map(|((names, outcome), ranges)| {
+            let ports = ports::possible(&PortSet::from_line_ranges(ranges));
+            PortCell { ports, names, outcome }
+        });
+        let mut chain: Vec<PortCell> = cells.filter(|cell| !cell.ports.is_empty()).collect();
+        chain.sort_by_cached_key(|cell| (ports::count(&cell.ports), cell.outcome, cell.names));
         chain
     }
 }

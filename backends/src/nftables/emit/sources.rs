@@ -5,6 +5,8 @@
 
 use super::intern::Interner;
 use super::plan::{Valued, joined, swept};
+use crate::names::{Client, Who};
+use egress_ir::address::from_bits;
 use egress_ir::classes::segments::Keys;
 use egress_ir::{AddressSet, BlockId, Inventory, Pod, Program, Workload};
 use std::collections::{BTreeMap, HashMap};
@@ -44,6 +46,30 @@ impl Sources {
         let mut sources = Self { classes, pods: BTreeMap::new(), v4, v6, ambiguous: Vec::new() };
         sources.add_pods(program, inventory);
         sources
+    }
+
+    /// Who sends, for those who say what names may be learned.
+    pub(super) fn clients(&self, inventory: Option<&Inventory>) -> Vec<Client<'_>> {
+        let lists: Vec<&[BlockId]> = self.classes.lists().collect();
+        let blocks = |class: usize| lists.get(class).copied().unwrap_or_default();
+        let pods = inventory.map_or(&[][..], |inventory| &inventory.pods);
+        let placed = pods.iter().filter(|pod| !pod.host_network);
+        let pods = placed.filter_map(|pod| {
+            let class = pod.addresses.first().and_then(|address| self.pods.get(address))?;
+            Some(Client { who: Who::Workload(pod.addresses.clone()), blocks: blocks(*class) })
+        });
+        let mut ranges: BTreeMap<u32, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
+        for (segments, v6) in [(&self.v4, false), (&self.v6, true)] {
+            for segment in segments {
+                let range = (from_bits(v6, segment.start), from_bits(v6, segment.end));
+                ranges.entry(segment.value).or_default().push(range);
+            }
+        }
+        let addresses = ranges.into_iter().map(|(class, ranges)| Client {
+            who: Who::Addresses(AddressSet::from_ranges(ranges)),
+            blocks: blocks(usize::try_from(class).unwrap_or(usize::MAX)),
+        });
+        pods.chain(addresses).collect()
     }
 
     /// The class of an address as a workload that is known by it alone.

@@ -1,7 +1,7 @@
 //! Where destinations lead, as text: trees, port chains, and the policies that ask them.
 
 use super::super::lookup::{Entry, Family, Level, Lookup};
-use super::super::plan::{Directory, Policy, Table, Valued};
+use super::super::plan::{Directory, Policy, PortCell, Table, Valued};
 use super::super::spread::{self, Spread};
 use super::super::words::push;
 use super::super::{ports, tree};
@@ -29,15 +29,18 @@ impl Writer<'_> {
         }
     }
 
-    fn port_rules_of(&self, chain: &[(PortSet, usize)]) -> Vec<String> {
+    fn port_rules_of(&mut self, chain: &[PortCell]) -> Vec<String> {
         let mut ended = PortSet::empty();
         let mut rules = Vec::new();
-        for (ports, outcome) in chain {
-            let action = self.reach(*outcome);
-            for found in ports::matches(ports, &ended, &self.port_sets) {
-                let gap = if found.is_empty() { "" } else { " " };
-                rules.push(format!("{found}{gap}{action}"));
+        for PortCell { ports, names, outcome } in chain {
+            let matches = ports::matches(ports, &ended, &self.port_sets);
+            if let Some(hits) = names {
+                let jumps = [V4, V6]
+                    .map(|lines| format!("meta nfproto ipv{} jump {}", lines.number, self.hit_chain(*hits, lines)));
+                rules.extend(matches.iter().flat_map(|found| jumps.iter().map(move |jump| after(found, jump))));
             }
+            let action = self.reach(*outcome);
+            rules.extend(matches.iter().map(|found| after(found, &action)));
             ended = ended.union(ports);
         }
         rules
@@ -63,7 +66,9 @@ impl Writer<'_> {
         let alone = |said: usize| self.plan.buckets.known(&vec![Entry { within: None, said }]);
         let alone: Vec<Option<usize>> = (0..uses.len()).map(alone).collect();
         for (said, ((rule, uses), alone)) in self.plan.rules.iter().zip(uses).zip(alone).enumerate() {
-            let lines = self.port_rules_of(std::slice::from_ref(rule));
+            let (ports, outcome) = rule;
+            let cell = PortCell { ports: ports.clone(), names: None, outcome: *outcome };
+            let lines = self.port_rules_of(&[cell]);
             // In the kernel's expressions: 11 for address, port and action, 5 for address and jump, 6 for port and
             // action; a chain takes as long to load as about 12.
             let chain = if alone.is_some() { 0 } else { lines.len() * 6 + 12 };
@@ -264,6 +269,7 @@ impl Writer<'_> {
                 }
             }
             self.assure(&mut in_doubt);
+            self.ask_names(&policy.names, lines);
             self.line(format_args!("\t\t{action}\n\t}}"));
         }
     }
@@ -321,4 +327,10 @@ const INLINE: usize = 4;
 
 fn tree_name(directory: usize, lines: Lines, place: usize) -> String {
     format!("t{directory}_{}_{place}", lines.number)
+}
+
+/// A condition and what is done where it holds.
+pub(super) fn after(condition: &str, action: &str) -> String {
+    let gap = if condition.is_empty() { "" } else { " " };
+    format!("{condition}{gap}{action}")
 }

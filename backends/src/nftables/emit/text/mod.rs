@@ -8,6 +8,7 @@
 //! the second base chain of its hook.
 
 mod lookups;
+mod names;
 mod outcomes;
 mod skeleton;
 
@@ -20,7 +21,8 @@ use crate::nftables::model::Hook;
 use crate::nftables::options::Options;
 use egress_ir::Program;
 use egress_snapshot::gateway;
-use std::collections::HashMap;
+use egress_snapshot::names::Names;
+use std::collections::{BTreeSet, HashMap};
 
 /// A priority that no packet bears by chance: the mark of one that was overtaken. Nothing else runs between the two
 /// base chains that set and clear it.
@@ -30,7 +32,14 @@ const OVERTAKEN: &str = "e9e5:5c01";
 const MAPS: usize = 8;
 
 /// Writes the file.
-pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[Hook], routes: &Routes) -> String {
+pub(super) fn text(
+    program: &Program,
+    plan: &Plan,
+    options: &Options,
+    hooks: &[Hook],
+    routes: &Routes,
+    names: &Names,
+) -> String {
     let port_rules = plan.port_chains.values().iter().map(|_| Vec::new()).collect();
     let port_sets = NamedSets::new(plan.rules.iter().map(|(ports, _)| ports));
     let mut writer = Writer {
@@ -39,6 +48,8 @@ pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[H
         options,
         hooks,
         routes,
+        names,
+        hit_chains: BTreeSet::new(),
         maps: Vec::new(),
         maps_of_buckets: Vec::new(),
         map_names: HashMap::new(),
@@ -51,6 +62,7 @@ pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[H
     writer.judge();
     writer.bucket_maps();
     writer.port_sets();
+    writer.name_sets();
     writer.base_chains();
     writer.counters();
     for (number, outcome) in plan.outcomes.values().iter().enumerate() {
@@ -68,6 +80,7 @@ pub(super) fn text(program: &Program, plan: &Plan, options: &Options, hooks: &[H
     for (number, policy) in plan.policies.values().iter().enumerate() {
         writer.policy(number, policy);
     }
+    writer.hit_chains();
     writer.finish()
 }
 
@@ -99,6 +112,9 @@ struct Writer<'p> {
     options: &'p Options,
     hooks: &'p [Hook],
     routes: &'p Routes,
+    names: &'p Names,
+    /// The chains of hits that something jumps to, with their families.
+    hit_chains: BTreeSet<(usize, u8)>,
     /// The maps with what they are typed for.
     maps: Vec<(&'static str, &'static str)>,
     /// How many maps of buckets each family has.
@@ -146,10 +162,11 @@ impl Writer<'_> {
                  # Egress policy, made by egressc. Do not edit: change the policy and compile again.\n\
                  # source {digest}\n# generation {}\n# hooks {}\n\
                  # Load with `nft -f FILE`, the first time and over any earlier generation: one transaction that no\n\
-                 {ends}{}\nadd table inet {TABLE}\nflush table inet {TABLE}\n",
+                 {ends}{}{}\nadd table inet {TABLE}\nflush table inet {TABLE}\n",
                 self.options.generation,
                 hooks.join(", "),
                 self.routes.header,
+                names::header(self.names),
             ),
         );
         for (map, typed) in &self.maps {
@@ -161,6 +178,7 @@ impl Writer<'_> {
                 push_removal(&mut text, &format!("d{}_{number}", lines.number), &format!("{} daddr", lines.protocol));
             }
         }
+        names::push_removals(&mut text, self.names);
         push(&mut text, format_args!("\ntable inet {TABLE} {{\n{}}}\n", self.body));
         if !self.routes.table.is_empty() {
             push(&mut text, format_args!("\n{}", self.routes.table));
