@@ -29,6 +29,8 @@ pub(crate) enum Verb {
     Unload(crate::unload::Unload),
     /// Let flows leave through gateways: their source addresses, routes to those who hold them, and holding
     Gateway(crate::gateway::Gateway),
+    /// Learn names from DNS answers, so that the kernel knows which addresses rules on names mean
+    Names(crate::names::Names),
     /// Print what is denied or recorded, as it happens
     Watch(crate::watch::Watch),
     /// Ask the kernel program what would become of a flow

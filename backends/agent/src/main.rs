@@ -12,6 +12,7 @@ mod gateway;
 mod generations;
 mod load;
 mod man;
+mod names;
 mod points;
 mod rollback;
 mod state;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         arguments::Verb::Rollback(options) => rollback::run(&options),
         arguments::Verb::Unload(options) => unload::run(&options),
         arguments::Verb::Gateway(options) => gateway::run(&options),
+        arguments::Verb::Names(options) => names::run(&options),
         arguments::Verb::Watch(options) => watch::run(&options),
         arguments::Verb::Trace(options) => trace::run(&options),
         arguments::Verb::Completions(options) => completions::run(&options),

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Change,
     /// Reading the ring of records.
     Watch,
+    /// Learning names.
+    Names,
 }
 
 impl Lock {
@@ -27,6 +29,7 @@ impl Lock {
         let path = folder.join(match purpose {
             Purpose::Change => "lock",
             Purpose::Watch => "watch.lock",
+            Purpose::Names => "names.lock",
         });
         let fails = |error: &std::io::Error| cannot("write", &path, error);
         let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -51,6 +54,8 @@ fn taken(file: &mut File, purpose: Purpose) -> Failure {
     };
     match purpose {
         Purpose::Change => Failure::new(format!("another agent is at work: {holder}")).help("wait until it has ended"),
+        Purpose::Names => Failure::new(format!("names are already learned by {holder}"))
+            .help("end that one; `egress-agent names status` says what it knows"),
         Purpose::Watch => {
             Failure::new(format!("the records are already watched by {holder}, and each goes to one watcher only"))
                 .help("end that one, or read what it writes")

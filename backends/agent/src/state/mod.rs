@@ -71,6 +71,13 @@ impl State {
         Ok((Self::at(folder), Lock::take(folder, Purpose::Change)?))
     }
 
+    /// The lock of one purpose alone, in a folder that is made if it is not there.
+    pub(crate) fn lock_for(folder: &Path, purpose: Purpose) -> Result<Lock, Failure> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| disk::cannot("make", folder, &error))?;
+        Lock::take(folder, purpose)
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
