@@ -177,6 +177,7 @@ impl<S: Sink> Learner<S> {
     /// # Errors
     /// The kernel could not be asked.
     pub fn sweep(&mut self, now: Time) -> io::Result<()> {
+        self.sink.tidy()?;
         let ended: Vec<Element> = self.memory.ending(now).collect();
         for element in &ended {
             self.memory.forget(element);

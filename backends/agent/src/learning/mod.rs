@@ -9,6 +9,7 @@
 //! kernel from forgetting by itself: every element has a timeout.
 
 mod counts;
+pub mod ebpf;
 mod learner;
 mod memory;
 pub mod message;
@@ -18,6 +19,7 @@ mod pending;
 mod policy;
 
 pub use counts::{Counts, Reason};
+pub use ebpf::Programs;
 pub use learner::{Learner, Taught};
 pub use memory::{Element, Known, Limits, Memory};
 pub use nft::Nftables;
@@ -89,9 +91,39 @@ pub trait Sink {
     /// As of [`Sink::put`]; a pattern that the kernel has not knows nothing.
     fn list(&mut self, host: &str, v6: bool, most: usize) -> io::Result<Vec<Present>>;
 
+    /// Removes what has ended, where the kernel does not do so by itself. May be called often.
+    ///
+    /// # Errors
+    /// As of [`Sink::put`].
+    fn tidy(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// One element, as it is now.
     ///
     /// # Errors
     /// As of [`Sink::put`].
     fn look(&mut self, host: &str, client: IpAddr, to: IpAddr) -> io::Result<Option<Present>>;
+}
+
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn put(&mut self, all: &[Put]) -> io::Result<Vec<Answer>> {
+        (**self).put(all)
+    }
+
+    fn remove(&mut self, all: &[Put]) -> io::Result<()> {
+        (**self).remove(all)
+    }
+
+    fn list(&mut self, host: &str, v6: bool, most: usize) -> io::Result<Vec<Present>> {
+        (**self).list(host, v6, most)
+    }
+
+    fn tidy(&mut self) -> io::Result<()> {
+        (**self).tidy()
+    }
+
+    fn look(&mut self, host: &str, client: IpAddr, to: IpAddr) -> io::Result<Option<Present>> {
+        (**self).look(host, client, to)
+    }
 }

@@ -8,11 +8,12 @@ use super::intern::{Interner, place};
 use super::outcomes::{ByName, Governance, Outcome, Outcomes};
 use super::sources::Sources;
 use crate::gateways::Gateways;
+use crate::names::{Client, Who};
 use egress_ir::classes::name_classes;
-use egress_ir::{BlockId, GatewayId, HostPattern, Inventory, Program, RuleId, RunningPod, Workload};
+use egress_ir::{AddressSet, BlockId, GatewayId, HostPattern, Inventory, Program, RuleId};
 use egress_snapshot::Meta;
 use egress_snapshot::layout::MOST_SETS;
-use egress_snapshot::names::{Clients, set_id};
+use egress_snapshot::names::set_id;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -48,8 +49,9 @@ type Effect = (Option<GatewayId>, bool, bool);
 impl Names {
     /// The patterns of all rules.
     pub(super) fn new(program: &Program) -> Self {
-        let of = |rule: &egress_ir::Rule| &program.destination_sets.at(rule.destinations).hosts;
-        let hosts: BTreeSet<String> = program.rules.values().flat_map(of).map(ToString::to_string).collect();
+        let asking = program.rules.values().filter(|rule| !program.port_sets.at(rule.ports).is_empty());
+        let hosts = asking.flat_map(|rule| &program.destination_sets.at(rule.destinations).hosts);
+        let hosts: BTreeSet<String> = hosts.map(ToString::to_string).collect();
         Self { hosts: hosts.into_iter().collect(), sets: Interner::default() }
     }
 
@@ -187,43 +189,18 @@ pub(super) fn say(
     sources: &Sources<'_>,
     names: &Names,
 ) {
-    if names.hosts.is_empty() {
-        return;
-    }
-    let of_rule = |rule: &RuleId| names.of_rule(program, *rule);
-    let of_block = |block: &BlockId| program.blocks.at(*block).rules.iter().flat_map(of_rule).collect::<Vec<u32>>();
-    let of_row = |row: u32| -> BTreeSet<u32> {
-        let spoken = usize::try_from(row).ok().and_then(|row| sources.rows.values().nth(row));
-        spoken.into_iter().flat_map(|spoken| spoken.blocks.iter().flat_map(of_block)).collect()
-    };
     let rows: BTreeMap<IpAddr, u32> = sources.pods.iter().map(|placed| (placed.address, placed.row)).collect();
-    let mut clients: BTreeMap<BTreeSet<u32>, Vec<Vec<IpAddr>>> = BTreeMap::new();
-    for pod in inventory.map_or(&[][..], |inventory| &inventory.pods).iter().filter(|pod| !pod.host_network) {
-        let row = pod.addresses.iter().find_map(|address| rows.get(address));
-        if let Some(row) = row {
-            clients.entry(of_row(*row)).or_default().push(pod.addresses.clone());
-        }
-    }
-    let known = clients.into_iter().map(|(hosts, workloads)| Clients {
-        workloads,
-        prefixes: Vec::new(),
-        hosts: hosts.into_iter().collect(),
+    let spoken: Vec<_> = sources.rows.values().collect();
+    let everything: Vec<BlockId> = program.blocks.ids().collect();
+    let pods = inventory.map_or(&[][..], |inventory| &inventory.pods);
+    let pods = pods.iter().filter(|pod| !pod.host_network).filter_map(|pod| {
+        let row = pod.addresses.iter().find_map(|address| rows.get(address))?;
+        let blocks = &spoken.get(*row as usize)?.blocks;
+        Some(Client { who: Who::Workload(pod.addresses.clone()), blocks })
     });
     // Others are known by where they are attached: whatever one of them asks for opens nothing that its row does not.
-    let anybody = Clients {
-        workloads: Vec::new(),
-        prefixes: ["0.0.0.0/0", "::/0"].map(str::to_owned).to_vec(),
-        hosts: (0..place(names.hosts.len())).collect(),
-    };
-    let inside = program.cluster.inside.prefixes().into_iter().map(|prefix| prefix.to_string());
-    let dns = program.cluster.dns.map(|dns| program.workload_sets.at(dns));
-    let resolves = |pod: &&RunningPod| dns.is_some_and(|dns| dns.contains(&Workload::Pod(pod.identity.clone())));
-    let pods = inventory.map_or(&[][..], |inventory| &inventory.pods);
-    meta.names = Some(egress_snapshot::names::Names {
-        hosts: names.hosts.clone(),
-        inside: inside.collect(),
-        resolvers: pods.iter().filter(resolves).flat_map(|pod| pod.addresses.iter().copied()).collect(),
-        clients: known.chain([anybody]).collect(),
-    });
+    let anybody = Client { who: Who::Addresses(AddressSet::full()), blocks: &everything };
+    let clients: Vec<Client<'_>> = pods.chain([anybody]).collect();
+    meta.names = crate::names::names(program, inventory, &clients);
     meta.name_sets = names.sets.values().cloned().collect();
 }
