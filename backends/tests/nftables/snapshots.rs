@@ -188,6 +188,7 @@ fn what_the_target_cannot_say_is_refused() {
     let hosts = BTreeSet::from([HostPattern::Exact("api.stripe.com".into())]);
     program.rules.get_mut(first).unwrap().destinations =
         program.intern_destinations(DestinationSet { hosts, ..DestinationSet::default() });
+    program.rules.get_mut(first).unwrap().action = Action::Deny;
     let origin = program.rules.at(first).origin;
     let gateway = egress_ir::Gateway { name: "eu".into(), nodes: None, addresses: Vec::new(), origin };
     let second = program.blocks.at(block).rules[1];

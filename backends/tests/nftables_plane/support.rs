@@ -1,8 +1,9 @@
 //! Asks a plane about single flows.
 
 use egress_backends::nftables::{Packet, Ruleset, RulesetPlane};
+use egress_ir::plane::{Entry, NamesId};
 use egress_ir::{Flow, Outcome, Piece, Plane, Vocabulary, Workload};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A plane with the pieces that were asked for.
@@ -56,8 +57,21 @@ impl<'r> Asked<'r> {
         let at = bits(flow.destination.address);
         let piece = *self.pieces(sender).iter().find(|piece| piece.start <= at && at <= piece.end).unwrap();
         let list = self.vocabulary.list_at(piece.list);
-        let entry = list.entries.iter().find(|entry| self.vocabulary.ports_at(entry.ports).contains(flow.port));
+        let holds = |names: NamesId| self.holds(names, &flow.destination.names);
+        let matches = |entry: &&Entry| {
+            entry.guard.name_sets().all(holds) && self.vocabulary.ports_at(entry.ports).contains(flow.port)
+        };
+        let entry = list.entries.iter().find(matches);
         entry.map_or(list.default, |entry| entry.outcome)
+    }
+
+    /// Whether some name is of one of these classes: it matches what the class's own name matches of the plane's patterns.
+    fn holds(&self, names: NamesId, of: &BTreeSet<String>) -> bool {
+        let hosts = self.plane.hosts();
+        let matched = |name: &str| hosts.iter().map(|host| host.matches(name)).collect::<Vec<bool>>();
+        let classes = self.vocabulary.name_set_at(names).iter();
+        let mut classes = classes.map(|class| matched(&self.vocabulary.names()[*class as usize]));
+        classes.any(|class| of.iter().any(|name| matched(name) == class))
     }
 
     /// Whether the plane says that it leaves the flow alone.
@@ -71,7 +85,8 @@ impl<'r> Asked<'r> {
     /// What the judge says of the flow at the sender's hook, without a look at where it leaves.
     pub(crate) fn judged(&self, ruleset: &Ruleset, sender: usize, source: IpAddr, flow: &Flow) -> bool {
         let (hook, _) = self.plane.place(sender).unwrap();
-        ruleset.judge(&Packet::new(hook, source, flow.destination.address, flow.port)).passes
+        let packet = Packet::new(hook, source, flow.destination.address, flow.port);
+        ruleset.judge(&Packet { names: flow.destination.names.clone(), ..packet }).passes
     }
 }
 

@@ -176,12 +176,12 @@ pub(crate) fn cut<A: Point>(sets: &[&RangeSet<A>], inside: &RangeSet<A>) -> Resu
     Ok((keys, segments))
 }
 
+/// A rule that matches at one place, or does so by names.
+pub(crate) type Matching = (Guard, PortsId, Action, Option<GatewayId>);
+
 /// The list of rules that match at one place: denies first; then, where a policy governs, what is allowed.
-pub(crate) fn policy_list(
-    governed: bool,
-    matching: &BTreeSet<(Guard, PortsId, Action, Option<GatewayId>)>,
-    vocabulary: &mut Vocabulary,
-) -> ListId {
+pub(crate) fn policy_list(governed: bool, matching: &BTreeSet<Matching>, vocabulary: &mut Vocabulary) -> ListId {
+    let matching = &together(matching, vocabulary);
     let of = |wanted: Action| matching.iter().copied().filter(move |(_, _, action, _)| *action == wanted);
     let entry = |outcome| move |(guard, ports, ..): (Guard, PortsId, Action, _)| Entry { guard, ports, outcome };
     let mut entries: Vec<Entry> = of(Action::Deny).map(entry(Outcome::Dropped)).collect();
@@ -198,6 +198,27 @@ pub(crate) fn policy_list(
         entries.extend(plain.map(entry(Outcome::Passes(None))));
     }
     vocabulary.list(&List { entries, default })
+}
+
+/// The same with one entry for all rules that differ in nothing but names, so that names are told apart no more often
+/// than it matters.
+fn together(matching: &BTreeSet<Matching>, vocabulary: &mut Vocabulary) -> BTreeSet<Matching> {
+    let mut together = BTreeSet::new();
+    let mut named: BTreeMap<(PortsId, Action, Option<GatewayId>), BTreeSet<String>> = BTreeMap::new();
+    for &(guard, ports, action, gateway) in matching {
+        let Guard::Named(names) = guard else {
+            together.insert((guard, ports, action, gateway));
+            continue;
+        };
+        let classes = vocabulary.name_set_at(names).iter().filter_map(|class| usize::try_from(*class).ok());
+        let names = classes.filter_map(|class| vocabulary.names().get(class).cloned());
+        named.entry((ports, action, gateway)).or_default().extend(names);
+    }
+    for ((ports, action, gateway), names) in named {
+        let guard = vocabulary.guard(|name| names.contains(name));
+        together.extend(guard.map(|guard| (guard, ports, action, gateway)));
+    }
+    together
 }
 
 /// Flows that two allows send through different gateways do not pass.

@@ -5,6 +5,7 @@ use super::super::plan::{Directory, Policy, PortCell, Table, Valued};
 use super::super::spread::{self, Spread};
 use super::super::words::push;
 use super::super::{ports, tree};
+use super::names::may_hold;
 use super::{Lines, V4, V6, Writer, index, push_look_up, push_match};
 use egress_ir::PortSet;
 
@@ -35,9 +36,11 @@ impl Writer<'_> {
         for PortCell { ports, names, outcome } in chain {
             let matches = ports::matches(ports, &ended, &self.port_sets);
             if let Some(hits) = names {
-                let jumps = [V4, V6]
-                    .map(|lines| format!("meta nfproto ipv{} jump {}", lines.number, self.hit_chain(*hits, lines)));
-                rules.extend(matches.iter().flat_map(|found| jumps.iter().map(move |jump| after(found, jump))));
+                for lines in [V4, V6] {
+                    let jump = format!("meta nfproto ipv{} jump {}", lines.number, self.hit_chain(*hits, lines));
+                    let meeting = matches.iter().filter(|found| may_hold(found, lines));
+                    rules.extend(meeting.map(|found| after(found, &jump)));
+                }
             }
             let action = self.reach(*outcome);
             rules.extend(matches.iter().map(|found| after(found, &action)));

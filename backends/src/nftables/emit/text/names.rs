@@ -43,7 +43,8 @@ impl Writer<'_> {
     /// Asks for names by ports. Whoever has none of them comes back.
     pub(super) fn ask_names(&mut self, asked: &[(PortSet, usize)], lines: Lines) {
         for (ports, hits) in asked {
-            let matches = ports::matches(ports, &PortSet::empty(), &self.port_sets);
+            let mut matches = ports::matches(ports, &PortSet::empty(), &self.port_sets);
+            matches.retain(|found| may_hold(found, lines));
             let rules = self.hits(*hits, lines);
             let rules = if matches.len() * rules.len() <= INLINE {
                 rules
@@ -78,6 +79,12 @@ impl Writer<'_> {
         };
         hits.iter().filter_map(rule).collect()
     }
+}
+
+/// Whether packets of the family can meet a condition on ports; nft refuses a rule that asks for both families.
+pub(super) fn may_hold(condition: &str, lines: Lines) -> bool {
+    let foreign = if lines.number == V4.number { "icmpv6 " } else { "icmp " };
+    !condition.starts_with(foreign)
 }
 
 /// The comment line for whoever learns names.
