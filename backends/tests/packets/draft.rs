@@ -5,8 +5,8 @@
 use egress_backends::nftables::{Options, emit};
 use egress_ir::{
     Action, AddressSet, Block, BlockId, BlockKind, Cluster, DestinationSet, Gateway, GatewayAddress, GatewayId,
-    Inventory, Labels, NamespaceSelector, Operator, Origin, OriginId, Pod, PodSelector, PortSet, Prefix, Program,
-    Requirement, Rule, RuleId, RunningPod, Selector, SourceId, WorkloadSet,
+    HostPattern, Inventory, Labels, NamespaceSelector, Operator, Origin, OriginId, Pod, PodSelector, PortSet, Prefix,
+    Program, Requirement, Rule, RuleId, RunningPod, Selector, SourceId, WorkloadSet,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -66,6 +66,14 @@ impl Draft {
 
     pub(crate) fn deny(&mut self, block: BlockId, to: &[&str], ports: PortSet) {
         self.rule(block, Action::Deny, addresses(to), ports);
+    }
+
+    /// An allow of names.
+    pub(crate) fn allow_hosts(&mut self, block: BlockId, hosts: BTreeSet<HostPattern>, ports: PortSet) {
+        let rule = self.rule(block, Action::Allow, AddressSet::empty(), ports);
+        let destinations = DestinationSet { addresses: AddressSet::empty(), hosts };
+        let destinations = self.program.intern_destinations(destinations);
+        self.program.rules.get_mut(rule).unwrap().destinations = destinations;
     }
 
     /// An allow through a gateway, if one is given.

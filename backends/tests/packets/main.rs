@@ -18,6 +18,7 @@ mod gateways;
 mod kube_vip;
 mod listing;
 mod log_listener;
+mod names;
 mod observed;
 mod replacement;
 mod verdicts;
