@@ -4,7 +4,6 @@
 //! judged unlike its flow is decided.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking, as tests do")]
-#![expect(clippy::print_stdout, reason = "how much was checked is said where the test's output is asked for")]
 
 use egress_backends::nftables::{Hook, Options, Packet, decode, emit, plane};
 use egress_ir::{Action, DestinationSet, Inventory, Program, Workload, eval};

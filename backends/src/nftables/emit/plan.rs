@@ -82,6 +82,9 @@ impl Directory {
     }
 }
 
+/// Ranges on the line of ports.
+type Lines = Vec<(u32, u32)>;
+
 /// What is done on some ports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PortCell {
@@ -424,7 +427,7 @@ impl Planner<'_> {
                 cells.insert(members.to_vec(), vec![(first, last)]);
             }
         });
-        let mut by_outcome: BTreeMap<(Option<usize>, usize), Vec<(u32, u32)>> = BTreeMap::new();
+        let mut by_outcome: BTreeMap<(Option<usize>, usize), Lines> = BTreeMap::new();
         for (members, ranges) in cells {
             let rules = members.iter().filter_map(|&member| all.get(usize::try_from(member).ok()?).copied());
             let (matching, named): (Vec<RuleId>, Vec<RuleId>) = rules.partition(|rule| covering.contains(rule));
