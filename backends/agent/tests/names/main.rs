@@ -1,0 +1,16 @@
+//! Names learned from real DNS servers, and what a kernel with rules lets pass by them.
+//!
+//! In: a pod, a node whose rules deny what no name allows, an outside that answers from every address; dnsmasq; the agent's
+//! own command. Out: what passed and what did not. Skipped loudly where this machine cannot hold a lab; with
+//! `EGRESS_REQUIRE_LAB=1` that is a failure.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+#![expect(clippy::print_stderr, reason = "what was measured is said")]
+
+mod ask;
+mod holding;
+mod lives;
+mod manual;
+mod refusals;
+mod scene;
+mod watching;
