@@ -1,5 +1,7 @@
 //! A small resolver's client, which sends what it is told to and reads addresses.
 
+use crate::scene::POD;
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -36,9 +38,9 @@ pub(crate) fn udp(socket: &UdpSocket, id: u16, name: &str) -> Option<(Vec<Ipv4Ad
     }
 }
 
-/// A socket for [`udp`].
+/// A socket for [`udp`], from the address that the policy knows.
 pub(crate) fn socket(server: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    let socket = UdpSocket::bind((POD, 0)).unwrap();
     socket.connect(server).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     socket
@@ -46,7 +48,10 @@ pub(crate) fn socket(server: SocketAddr) -> UdpSocket {
 
 /// Asks over TCP.
 pub(crate) fn tcp(server: SocketAddr, name: &str) -> Vec<Ipv4Addr> {
-    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(2)).unwrap();
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(POD, 0).into()).unwrap();
+    socket.connect_timeout(&server.into(), Duration::from_secs(2)).unwrap();
+    let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let query = query(9, name);
     stream.write_all(&[&(query.len() as u16).to_be_bytes(), query.as_slice()].concat()).unwrap();
@@ -55,4 +60,16 @@ pub(crate) fn tcp(server: SocketAddr, name: &str) -> Vec<Ipv4Addr> {
     let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut bytes).unwrap();
     addresses(&bytes).0
+}
+
+/// Whether a datagram to an address is answered before the socket's patience ends; what comes from elsewhere is passed over.
+pub(crate) fn is_answered(socket: &UdpSocket, to: Ipv4Addr) -> bool {
+    let mut room = [0; 16];
+    socket.send_to(b"question", (to, 7777)).unwrap();
+    while let Ok((_, from)) = socket.recv_from(&mut room) {
+        if from.ip() == to {
+            return true;
+        }
+    }
+    false
 }

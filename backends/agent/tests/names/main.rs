@@ -4,7 +4,7 @@
 //! own command. Out: what passed and what did not. Skipped loudly where this machine cannot hold a lab; with
 //! `EGRESS_REQUIRE_LAB=1` that is a failure.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking, as tests do")]
 #![expect(clippy::print_stderr, reason = "what was measured is said")]
 
 mod ask;

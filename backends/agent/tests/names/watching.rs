@@ -18,7 +18,7 @@ fn what_was_seen_passes_soon() {
         for at in 0..cases {
             let found = ask::udp(&server, at as u16, &format!("n{at}.example.com")).unwrap().0;
             assert_eq!(found, [address(at)]);
-            let tries = (0..40).position(|_| is_answered(&socket, found[0]));
+            let tries = (0..40).position(|_| ask::is_answered(&socket, found[0]));
             first += u32::from(tries.is_none_or(|tries| tries > 0));
             never += u32::from(tries.is_none());
         }
