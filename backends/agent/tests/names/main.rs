@@ -5,7 +5,6 @@
 //! `EGRESS_REQUIRE_LAB=1` that is a failure.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking, as tests do")]
-#![expect(clippy::print_stderr, reason = "what was measured is said")]
 
 mod ask;
 mod holding;
