@@ -105,13 +105,14 @@ impl<'o> Daemon<'o> {
     /// What fails is said, and tried again in the next turn.
     fn turn(&mut self, reloaded: bool) {
         let now = self.shared.now();
-        if reloaded && let Err(error) = self.shared.learner().refill(now) {
-            self.shared.say(&kernel(&error).to_string());
-        }
+        // The new policy first: what it does not let a client use must not be put back.
         if (reloaded || self.changed.is_none() || self.swept.elapsed() >= SWEEP)
             && let Err(failure) = self.read_again()
         {
             self.shared.say(&failure.to_string());
+        }
+        if reloaded && let Err(error) = self.shared.learner().refill(now) {
+            self.shared.say(&kernel(&error).to_string());
         }
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
