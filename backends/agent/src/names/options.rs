@@ -1,23 +1,30 @@
 //! The options of `names`, and the policy that they name.
 
+use crate::arguments::Folders;
 use crate::disk;
 use crate::failure::Failure;
+use crate::generations;
+use crate::state::State;
 use clap::ValueEnum;
+use egress_agent::kernel::{Learned, Place};
+use egress_agent::learning::ebpf::Sets;
 use egress_agent::learning::{Limits, Policy, RebindOk};
 use egress_snapshot::names;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::SystemTime;
 
 /// The options of `names`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Names {
     #[command(subcommand)]
     pub(super) what: Option<What>,
 
-    /// The policy: a file that `egressc compile --target nftables` wrote, and that nft has loaded
-    #[arg(long, value_name = "FILE", required = true)]
+    /// The policy: a file that `egressc compile --target nftables` wrote, and that nft has loaded [default: the snapshot
+    /// that the kernel enforces]
+    #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
 
     /// Resolvers that are asked, or whose answers are believed [default: those of the policy]
@@ -64,9 +71,8 @@ pub(crate) struct Names {
     #[arg(long, value_enum)]
     pub(super) print: Option<Print>,
 
-    /// The folder of the agent's own state
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/egressc")]
-    pub(super) state: PathBuf,
+    #[command(flatten)]
+    pub(super) folders: Folders,
 }
 
 /// What else can be done about names.
@@ -113,6 +119,17 @@ pub(super) struct Read {
     pub(super) policy: Policy,
     pub(super) resolvers: Vec<SocketAddr>,
     pub(super) inside: egress_ir::AddressSet,
+    /// The sets of names of the snapshot that is enforced.
+    pub(super) sets: Sets,
+}
+
+/// Which policy it is; another one wants to be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// The file as of then.
+    File(SystemTime),
+    /// This generation, at this place.
+    Generation(Place, u64),
 }
 
 impl Names {
@@ -127,15 +144,50 @@ impl Names {
         }
     }
 
-    pub(super) fn file(&self) -> &Path {
-        // The command line demands it wherever it is read.
-        self.policy.as_deref().unwrap_or(Path::new(""))
+    /// Which policy it is now; nothing where that cannot be said.
+    pub(super) fn version(&self) -> Option<Version> {
+        match &self.policy {
+            Some(file) => std::fs::metadata(file).and_then(|meta| meta.modified()).ok().map(Version::File),
+            None => {
+                let kernel = generations::look(&self.folders.bpffs).ok()?;
+                let place = kernel.active().ok()?;
+                let generation = kernel.generation(place).ok()??;
+                Some(Version::Generation(place, generation.number()))
+            }
+        }
+    }
+
+    /// What the kernel's programs know of names.
+    pub(super) fn learned(&self) -> Result<Learned, Failure> {
+        Ok(generations::look(&self.folders.bpffs)?.learned()?)
+    }
+
+    /// The names of the policy as it is now, what it is called, and its sets of names.
+    fn names(&self) -> Result<(names::Names, PathBuf, Sets), Failure> {
+        if let Some(file) = &self.policy {
+            return Ok((names_of(file, &disk::read_text(file)?)?, file.clone(), Sets::new()));
+        }
+        let kernel = generations::look(&self.folders.bpffs)?;
+        let loaded = generations::active(&kernel, &State::at(&self.folders.state))?;
+        let meta = &loaded.known()?.meta;
+        let called = format!("generation {}", meta.generation);
+        let names = meta.names.clone().ok_or_else(|| {
+            Failure::new(format!("{called} has no rules on names"))
+                .help("load a snapshot that has some, or name an nftables file with `--policy`")
+        })?;
+        let mut sets = Sets::new();
+        for set in (0..).take(meta.name_sets.len()) {
+            let (Some(id), Some(hosts)) = (meta.id_of(set), meta.hosts_of(set)) else { continue };
+            for host in hosts {
+                sets.entry(host.to_owned()).or_default().push(id);
+            }
+        }
+        Ok((names, PathBuf::from(called), sets))
     }
 
     /// Reads the policy as it is now.
     pub(super) fn read(&self) -> Result<Read, Failure> {
-        let text = disk::read_text(self.file())?;
-        let names = names_of(self.file(), &text)?;
+        let (names, called, sets) = self.names()?;
         let resolvers = match self.resolver.as_slice() {
             [] => names.resolvers.iter().map(|address| SocketAddr::new(*address, PORT)).collect(),
             given => given.iter().map(|at| at.0).collect::<Vec<_>>(),
@@ -148,9 +200,10 @@ impl Names {
             Some(egress_ir::Prefix::containing(address.parse().ok()?, length.parse().ok()?))
         });
         Ok(Read {
-            policy: policy_of(self.file(), &names, self.rebind_ok.clone())?,
+            policy: policy_of(&called, &names, self.rebind_ok.clone())?,
             resolvers,
             inside: egress_ir::AddressSet::from_prefixes(inside),
+            sets,
         })
     }
 }

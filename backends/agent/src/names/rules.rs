@@ -69,6 +69,7 @@ mod tests {
             policy: Policy::default(),
             resolvers: vec![resolver.parse().unwrap()],
             inside: AddressSet::from_prefixes([inside]),
+            sets: Default::default(),
         }
     }
 

@@ -4,15 +4,16 @@
 //! that whoever keeps it starts it anew.
 
 use super::datagrams::Datagrams;
-use super::options::Names;
-use super::shared::Shared;
+use super::options::{Names, Version};
+use super::shared::{AnySink, Shared};
 use super::{status, streams, watch};
 use crate::failure::{Failure, Outcome};
 use crate::gateway::net::Net;
 use crate::state::{Purpose, State};
 use crate::terminal;
+use egress_agent::learning::ebpf::SharedSets;
 use egress_agent::learning::nft::Reloads;
-use egress_agent::learning::{Learner, Nftables};
+use egress_agent::learning::{Learner, Nftables, Programs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -35,7 +36,7 @@ pub(super) fn run(options: &Names) -> Result<Outcome, Failure> {
         return Err(Failure::new("nothing to learn from")
             .help("give `--listen ADDRESS` to forward queries, or `--watch IF…` to read answers that pass"));
     }
-    let _lock = State::lock_for(&options.state, Purpose::Names)?;
+    let _lock = State::lock_for(&options.folders.state, Purpose::Names)?;
     // Before any thread begins, so that all of them leave signals to this one.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     let fails = |error: nix::Error| Failure::new(format!("cannot wait for signals: {}", error.desc()));
@@ -45,26 +46,30 @@ pub(super) fn run(options: &Names) -> Result<Outcome, Failure> {
 }
 
 fn kernel(error: &io::Error) -> Failure {
-    Failure::new(format!("the kernel's sets cannot be reached: {error}"))
-        .help("it needs nftables in the kernel, and the right to change it (CAP_NET_ADMIN)")
+    Failure::new(format!("what the kernel knows of names cannot be reached: {error}"))
+        .help("it needs the right to change nftables (CAP_NET_ADMIN), or maps of programs (CAP_BPF)")
 }
 
 struct Daemon<'o> {
     options: &'o Names,
     shared: Arc<Shared>,
-    reloads: Reloads,
+    /// The sets of names of the kernel's programs.
+    sets: SharedSets,
+    /// News of nftables, where that is what enforces.
+    reloads: Option<Reloads>,
     net: Net,
-    changed: Option<SystemTime>,
+    changed: Option<Version>,
     swept: Instant,
     failed: Receiver<Failure>,
 }
 
 impl<'o> Daemon<'o> {
     fn start(options: &'o Names) -> Result<Self, Failure> {
-        let changed = modified(options);
+        let changed = options.version();
         let read = options.read()?;
-        let sink = Nftables::open().map_err(|error| kernel(&error))?;
-        let reloads = Reloads::listen().map_err(|error| kernel(&error))?;
+        let sets = SharedSets::default();
+        sets.set(read.sets);
+        let (sink, reloads) = enforcer(options, &sets)?;
         let learner = Learner::new(read.policy, options.limits(), sink);
         let shared = Arc::new(Shared::new(learner, read.resolvers));
         let mut net = Net::open()?;
@@ -76,12 +81,13 @@ impl<'o> Daemon<'o> {
         let (failures, failed) = channel();
         start_threads(options, &shared, &failures)?;
         terminal::note(&format!("learning names for {} patterns", shared.learner().policy().hosts().len()));
-        Ok(Self { options, shared, reloads, net, changed, swept: Instant::now(), failed })
+        Ok(Self { options, shared, sets, reloads, net, changed, swept: Instant::now(), failed })
     }
 
     fn run(mut self, signals: &SignalFd) -> Result<Outcome, Failure> {
         loop {
-            let mut interest = [self.reloads.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let news = [Some(signals.as_fd()), self.reloads.as_ref().map(AsFd::as_fd)].into_iter().flatten();
+            let mut interest: Vec<PollFd<'_>> = news.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
             match poll(&mut interest, PollTimeout::from(TICK)) {
                 Ok(_) | Err(nix::Error::EINTR) => {}
                 Err(error) => return Err(Failure::new(format!("cannot wait: {}", error.desc()))),
@@ -89,11 +95,11 @@ impl<'o> Daemon<'o> {
             if let Ok(failure) = self.failed.try_recv() {
                 return Err(failure);
             }
-            let reloaded = self.reloads.came();
+            let reloaded = self.reloads.as_ref().is_some_and(Reloads::came);
             match signals.read_signal().map_err(|error| Failure::new(error.desc()))? {
                 Some(signal) if signal.ssi_signo == Signal::SIGHUP as u32 => self.changed = None,
                 Some(_) => {
-                    status::remove(&self.options.state);
+                    status::remove(&self.options.folders.state);
                     return Ok(Outcome::Done);
                 }
                 None => {}
@@ -129,21 +135,27 @@ impl<'o> Daemon<'o> {
 
     /// The policy's file may be another one.
     fn read_again(&mut self) -> Result<(), Failure> {
-        let changed = modified(self.options);
+        let changed = self.options.version();
         if changed.is_some() && changed == self.changed {
             return Ok(());
         }
         // What cannot be read is said once; the next version is tried again.
-        self.changed = changed.or(Some(SystemTime::UNIX_EPOCH));
+        self.changed = changed.or(Some(Version::File(SystemTime::UNIX_EPOCH)));
         let read = self.options.read()?;
         self.shared.set_resolvers(read.resolvers);
+        self.sets.set(read.sets);
         let now = self.shared.now();
         self.shared.learner().change(read.policy, now).map_err(|error| kernel(&error))
     }
 }
 
-fn modified(options: &Names) -> Option<SystemTime> {
-    std::fs::metadata(options.file()).and_then(|meta| meta.modified()).ok()
+/// The kernel side: sets of nftables, which say when they come anew, or the map of the kernel's programs.
+fn enforcer(options: &Names, sets: &SharedSets) -> Result<(AnySink, Option<Reloads>), Failure> {
+    if options.policy.is_none() {
+        return Ok((Box::new(Programs::new(options.learned()?, sets.clone())), None));
+    }
+    let sink = Nftables::open().map_err(|error| kernel(&error))?;
+    Ok((Box::new(sink), Some(Reloads::listen().map_err(|error| kernel(&error))?)))
 }
 
 fn start_threads(options: &Names, shared: &Arc<Shared>, failures: &Sender<Failure>) -> Result<(), Failure> {
@@ -161,7 +173,7 @@ fn start_threads(options: &Names, shared: &Arc<Shared>, failures: &Sender<Failur
         let mut watch = watch::open(Arc::clone(shared), &options.watch)?;
         start("watching answers", failures, move || watch.run())?;
     }
-    let socket = status::open(&options.state)?;
+    let socket = status::open(&options.folders.state)?;
     let shared = Arc::clone(shared);
     start("telling what is known", failures, move || status::serve(&shared, &socket))
 }

@@ -2,15 +2,18 @@
 
 use super::log::Log;
 use egress_agent::learning::message::{Query, answer};
-use egress_agent::learning::{Learner, Nftables, Reason, Time};
+use egress_agent::learning::{Learner, Reason, Sink, Time};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
+/// Whichever kernel side it is.
+pub(super) type AnySink = Box<dyn Sink + Send>;
+
 /// Shared by all threads.
 pub(super) struct Shared {
-    learner: Mutex<Learner<Nftables>>,
+    learner: Mutex<Learner<AnySink>>,
     log: Mutex<Log>,
     resolvers: RwLock<Vec<SocketAddr>>,
     /// The resolver that is asked first: the one that answered last.
@@ -19,7 +22,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(learner: Learner<Nftables>, resolvers: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(learner: Learner<AnySink>, resolvers: Vec<SocketAddr>) -> Self {
         Self {
             learner: Mutex::new(learner),
             log: Mutex::default(),
@@ -34,7 +37,7 @@ impl Shared {
         self.start.elapsed().as_millis() as Time
     }
 
-    pub(super) fn learner(&self) -> MutexGuard<'_, Learner<Nftables>> {
+    pub(super) fn learner(&self) -> MutexGuard<'_, Learner<AnySink>> {
         // A thread that panicked ends the program where it counts; its counts are still right.
         self.learner.lock().unwrap_or_else(PoisonError::into_inner)
     }

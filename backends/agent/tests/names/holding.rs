@@ -20,6 +20,12 @@ const COUNTING: &str = "table inet seen {
 #[test]
 fn what_is_answered_passes_and_nothing_else_does() {
     let Some(scene) = Scene::for_test("what_is_answered_passes_and_nothing_else_does") else { return };
+    held(&scene);
+}
+
+/// Whatever it is that enforces.
+#[expect(clippy::print_stderr, reason = "people want to see how much was tried")]
+pub(crate) fn held(scene: &Scene) {
     let cases: u32 = std::env::var("EGRESS_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
     scene.lab.outside().nft(COUNTING).unwrap();
     let _agent = scene.agent(&["--listen", &forwarder().to_string(), "--grace", "0", "--min-ttl", "0"]);

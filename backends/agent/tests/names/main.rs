@@ -4,12 +4,20 @@
 //! own command. Out: what passed and what did not. Skipped loudly where this machine cannot hold a lab; with
 //! `EGRESS_REQUIRE_LAB=1` that is a failure.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking, as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
 
 mod ask;
+#[path = "../traffic/bpffs.rs"]
+mod bpffs;
 mod holding;
 mod lives;
 mod manual;
+mod programs;
 mod refusals;
 mod scene;
 mod watching;

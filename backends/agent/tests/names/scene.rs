@@ -1,7 +1,9 @@
 //! The scene: a lab with rules that deny what no name allows, dnsmasq on the node, and the agent's command.
 
 use crate::ask;
-use egress_testkit::lab::{Lab, NODE_V4, Namespace, Place, Topology};
+use crate::bpffs::Bpffs;
+use egress_compiler::{Input, MemoryFiles, SourceText};
+use egress_testkit::lab::{Lab, NODE_V4, Namespace, Place, Topology, or_skip, pod_link};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
@@ -17,6 +19,8 @@ pub(crate) const NAMES: u32 = 10_000;
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
     pub(crate) folder: tempfile::TempDir,
+    /// The file system of the kernel's programs, where they enforce; else nftables does.
+    bpffs: Option<Bpffs>,
     /// Ends before the namespaces do.
     _server: Running,
 }
@@ -38,19 +42,72 @@ pub(crate) fn address(at: u32) -> Ipv4Addr {
 
 impl Scene {
     pub(crate) fn for_test(name: &str) -> Option<Self> {
+        let scene = Self::without_rules(name, None)?;
+        std::fs::write(scene.file(), policy()).unwrap();
+        scene.lab.node().nft(&policy()).unwrap();
+        Some(scene.answering())
+    }
+
+    /// The same with the kernel's programs at the pod's pair.
+    pub(crate) fn with_programs(name: &str) -> Option<Self> {
+        let bpffs = or_skip(name, Bpffs::new()).unwrap()?;
+        let scene = Self::without_rules(name, Some(bpffs))?;
+        let (file, identities) = (scene.folder.path().join("egress.egb"), scene.folder.path().join("who.json"));
+        std::fs::write(&identities, format!("{{\"interfaces\": {{\"{}\": \"address\"}}}}", pod_link(0))).unwrap();
+        scene.load(1, PROGRAM);
+        scene.run(&[
+            "load",
+            &file.display().to_string(),
+            "--iface",
+            &pod_link(0),
+            "--identities",
+            &identities.display().to_string(),
+        ]);
+        Some(scene.answering())
+    }
+
+    /// Writes a snapshot.
+    pub(crate) fn load(&self, generation: u64, text: &str) {
+        let input = Input {
+            sources: vec![SourceText { path: "lab.egress".to_owned(), bytes: text.into() }],
+            root: ".".to_owned(),
+        };
+        let compiled = egress_compiler::compile(input, &MemoryFiles::default(), &egress_compiler::Options::default());
+        let program = compiled.program.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics));
+        let options = egress_backends::ebpf::Options { generation, ..egress_backends::ebpf::Options::default() };
+        let artifact = egress_backends::ebpf::emit(&program, None, &options).unwrap();
+        std::fs::write(self.folder.path().join("egress.egb"), artifact.bytes).unwrap();
+    }
+
+    /// Runs a verb on the node, with the folders of this scene.
+    pub(crate) fn run(&self, arguments: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_egress-agent"));
+        command.args(arguments).args(self.folders());
+        let output = self.lab.node().run(|| command.output()).unwrap().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn folders(&self) -> Vec<String> {
+        let bpffs = self.bpffs.iter().flat_map(|bpffs| ["--bpffs".to_owned(), bpffs.path().display().to_string()]);
+        ["--state".to_owned(), self.state()].into_iter().chain(bpffs).collect()
+    }
+
+    fn without_rules(name: &str, bpffs: Option<Bpffs>) -> Option<Self> {
         let lab = Lab::for_test(name, &Topology::default()).unwrap()?;
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("egress.nft"), policy()).unwrap();
-        lab.node().nft(&policy()).unwrap();
         std::fs::write(folder.path().join("dns.conf"), zone()).unwrap();
         let config = format!("--conf-file={}", folder.path().join("dns.conf").display());
         let server = start(lab.node(), "dnsmasq", &["--keep-in-foreground", &config]);
-        let scene = Self { lab, folder, _server: server };
+        Some(Self { lab, folder, bpffs, _server: server })
+    }
+
+    /// Waits until names are answered.
+    fn answering(self) -> Self {
         let begin = Instant::now();
-        while scene.pod(|| ask::udp(&ask::socket(resolver()), 1, "api.example.com")).is_none() {
+        while self.pod(|| ask::udp(&ask::socket(resolver()), 1, "api.example.com")).is_none() {
             assert!(begin.elapsed() < Duration::from_secs(20), "dnsmasq does not answer");
         }
-        Some(scene)
+        self
     }
 
     pub(crate) fn file(&self) -> PathBuf {
@@ -63,8 +120,10 @@ impl Scene {
 
     /// Starts the agent and waits until it tells what it knows.
     pub(crate) fn agent(&self, options: &[&str]) -> Running {
-        let (file, state) = (self.file().display().to_string(), self.state());
-        let all = [&["names", "--policy", &file, "--state", &state, "--resolver", "192.0.2.1:53"], options].concat();
+        let (file, folders) = (self.file().display().to_string(), self.folders());
+        let policy = if self.bpffs.is_none() { &["--policy", file.as_str()][..] } else { &[] };
+        let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+        let all = [&["names", "--resolver", "192.0.2.1:53"], policy, &folders, options].concat();
         let agent = start(self.lab.node(), env!("CARGO_BIN_EXE_egress-agent"), &all);
         let begin = Instant::now();
         while self.status().is_none_or(|status| status["process"] != agent.0.id()) {
@@ -119,6 +178,15 @@ fn start(place: &Namespace, program: &str, arguments: &[&str]) -> Running {
     let child = place.run(|| command.process_group(0).spawn()).unwrap().unwrap();
     Running(child)
 }
+
+/// The same policy for the kernel's programs, with a deny of an address that a name has.
+pub(crate) const PROGRAM: &str = "policy names {
+  for all
+  allow host **.example.com, host moved.example.net
+  allow 192.0.2.1
+}
+guardrail never { for all deny 198.18.200.7 }
+";
 
 /// What the nftables target emits for names, by hand: the same sets, and everything else denied.
 pub(crate) fn policy() -> String {

@@ -1,14 +1,15 @@
 //! A lab with a node that the agent has loaded snapshots into, and a cgroup beside it.
 
+#[path = "bpffs.rs"]
+mod bpffs;
+
+use bpffs::Bpffs;
 use egress_agent::kernel::{Endpoint, Generation, Kernel, New, Place, Point, Side, TcKind};
 use egress_backends::ebpf::{Options, emit};
 use egress_compiler::{Input, MemoryFiles, SourceText};
 use egress_ir::{Inventory, Program};
 use egress_snapshot::{Snapshot, file};
-use egress_testkit::lab::{Cgroup, Lab, LabError, Namespace, OUTSIDE_LINK, Topology, or_skip, pod_link};
-use nix::sched::{CloneFlags, unshare};
-use std::path::Path;
-use std::process::Command;
+use egress_testkit::lab::{Cgroup, Lab, Namespace, OUTSIDE_LINK, Topology, or_skip, pod_link};
 
 /// The slot of whatever is attached first, and of what is attached besides.
 pub(crate) const SLOT: u32 = 5;
@@ -24,9 +25,6 @@ pub(crate) struct Scene {
     pub(crate) bpffs: Bpffs,
     pub(crate) cgroup: Cgroup,
 }
-
-/// The mounted file system.
-pub(crate) struct Bpffs(tempfile::TempDir);
 
 impl Scene {
     /// Nothing, said loudly, where this machine cannot hold one.
@@ -91,34 +89,6 @@ impl Scene {
 pub(crate) fn load(kernel: &Kernel, tables: &[u8], endpoints: &[(u32, Endpoint)]) -> Place {
     let prepared = kernel.prepare(&New { tables, endpoints }).unwrap_or_else(|error| panic!("{error}"));
     kernel.commit(prepared).unwrap_or_else(|error| panic!("{error}"))
-}
-
-impl Bpffs {
-    fn new() -> Result<Self, LabError> {
-        let unavailable = |why: String| LabError::Unavailable(why);
-        unshare(CloneFlags::CLONE_NEWNS).map_err(|error| unavailable(format!("no namespaces: {error}")))?;
-        let folder = tempfile::tempdir().map_err(|error| unavailable(error.to_string()))?;
-        let path = folder.path().to_string_lossy().into_owned();
-        for arguments in [&["--make-rprivate", "/"][..], &["-t", "bpf", "bpf", &path]] {
-            let output = Command::new("mount").args(arguments).output();
-            let output = output.map_err(|error| unavailable(format!("`mount`: {error}")))?;
-            if !output.status.success() {
-                return Err(unavailable(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-            }
-        }
-        Ok(Self(folder))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Bpffs {
-    fn drop(&mut self) {
-        // It ends with the thread's namespace anyway; this lets the folder go.
-        let _ended = Command::new("umount").arg(self.0.path()).output();
-    }
 }
 
 /// The program of one file.
