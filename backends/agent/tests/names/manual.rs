@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
-const SOURCES: [&str; 4] =
-    [include_str!("holding.rs"), include_str!("lives.rs"), include_str!("refusals.rs"), include_str!("watching.rs")];
+const SOURCES: [&str; 5] = [
+    include_str!("holding.rs"),
+    include_str!("lives.rs"),
+    include_str!("programs.rs"),
+    include_str!("refusals.rs"),
+    include_str!("watching.rs"),
+];
 
 #[test]
 fn every_row_of_the_manual_is_a_test() {
