@@ -14,7 +14,7 @@ use crate::words;
 use egress_agent::kernel::{Answer, Found, Hook};
 use egress_agent::packet::{Flow, ethertype, of_flow};
 use egress_snapshot::meta::Verdict;
-use egress_snapshot::{Meta, show};
+use egress_snapshot::{Meta, Snapshot, show};
 use flow::{Asked, Sender};
 use serde_json::{Value, json};
 
@@ -50,12 +50,13 @@ pub(crate) fn run(options: &Trace) -> Result<Outcome, Failure> {
     let active = generations::active(&kernel, &state)?;
     let sender = flow::sender(&asked, &active, &state)?;
     let answer = ask(options, &asked, &sender, &active)?;
-    let meta = &active.known()?.meta;
+    let snapshot = active.known()?;
+    let names = names(snapshot, &asked, &sender, options.fragment);
     let said = if options.json {
-        let json = serde_json::to_string_pretty(&as_json(meta, &asked, &sender, answer));
+        let json = serde_json::to_string_pretty(&as_json(&snapshot.meta, &asked, &sender, (answer, &names)));
         json.map_err(|error| Failure::new(format!("the answer cannot be written: {error}")))? + "\n"
     } else {
-        as_text(meta, &text, &sender, answer)
+        as_text(&snapshot.meta, &text, &sender, (answer, &names))
     };
     terminal::print(said.as_bytes())?;
     Ok(Outcome::Done)
@@ -77,7 +78,15 @@ fn ask(options: &Trace, asked: &Asked, sender: &Sender, active: &Loaded) -> Resu
     Err(Failure::found(message).help("this is a fault of the agent; please report it"))
 }
 
-fn as_text(meta: &Meta, asked: &str, sender: &Sender, answer: Answer) -> String {
+/// The patterns on which it depends what happens, whatever the sender has learned so far.
+fn names<'s>(snapshot: &'s Snapshot, asked: &Asked, sender: &Sender, fragment: bool) -> Vec<&'s str> {
+    let flow = (sender.row, asked.destination, asked.protocol, asked.number, fragment);
+    let outcome = snapshot.meta.outcomes.get(snapshot.tables.asked(flow) as usize);
+    let sets = outcome.and_then(|outcome| outcome.by_name.as_ref()).map_or(&[][..], |by_name| &by_name.sets);
+    sets.iter().filter_map(|set| snapshot.meta.hosts_of(*set)).flatten().collect()
+}
+
+fn as_text(meta: &Meta, asked: &str, sender: &Sender, (answer, names): (Answer, &[&str])) -> String {
     let does = if answer.passes { "passes" } else { "is denied" };
     let mut text = format!("{asked}: {does}\n");
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12}{value}\n"));
@@ -89,6 +98,9 @@ fn as_text(meta: &Meta, asked: &str, sender: &Sender, answer: Answer) -> String 
         Found::Outcome(id) => {
             let Some(outcome) = meta.outcomes.get(id as usize) else { return text };
             line("verdict", &format!("{}, outcome {id}", show::way(meta, outcome.verdict)));
+            if !names.is_empty() {
+                line("names", &format!("it depends on whether the sender learned the address by {}", names.join(", ")));
+            }
             if matches!(outcome.verdict, Verdict::Via(_)) {
                 line("note", "denied where it is only seen at a cgroup or an uplink: too late for a gateway");
             }
@@ -101,7 +113,7 @@ fn as_text(meta: &Meta, asked: &str, sender: &Sender, answer: Answer) -> String 
     text
 }
 
-fn as_json(meta: &Meta, asked: &Asked, sender: &Sender, answer: Answer) -> Value {
+fn as_json(meta: &Meta, asked: &Asked, sender: &Sender, (answer, names): (Answer, &[&str])) -> Value {
     let (found, outcome) = match answer.found {
         Found::Malformed => ("malformed", None),
         Found::Exempt => ("exempt", None),
@@ -118,6 +130,7 @@ fn as_json(meta: &Meta, asked: &Asked, sender: &Sender, answer: Answer) -> Value
         "verdict": meaning.map(|outcome| outcome.verdict),
         "audit": meaning.and_then(|outcome| outcome.audit),
         "rules": rules,
+        "names": names,
         "generation": meta.generation,
         "row": sender.row,
         "sender": sender.text,

@@ -20,6 +20,13 @@ fn programs_deny_an_address_whatever_its_name() {
     let denied = Ipv4Addr::new(198, 18, 200, 7);
     assert!(found.len() == 60 && found.contains(&denied));
     assert!(found.iter().all(|address| scene.passes(*address) == (*address != denied)));
+    // What `trace` says is what packets meet.
+    let known = scene.run(&["trace", &format!("10.42.0.5 to {}:443/tcp", found[0])]);
+    assert!(known.contains("passes") && known.contains("**.example.com, moved.example.net"), "{known}");
+    let unknown = scene.run(&["trace", &format!("10.42.0.9 to {}:443/tcp", found[0])]);
+    assert!(unknown.contains("is denied") && unknown.contains("**.example.com"), "{unknown}");
+    let never = scene.run(&["trace", &format!("10.42.0.5 to {denied}:443/tcp")]);
+    assert!(never.contains("never#1") && !never.contains("example.com"), "{never}");
 }
 
 /// What ends is denied again; what is in use is kept.

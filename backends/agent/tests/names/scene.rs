@@ -79,12 +79,13 @@ impl Scene {
         std::fs::write(self.folder.path().join("egress.egb"), artifact.bytes).unwrap();
     }
 
-    /// Runs a verb on the node, with the folders of this scene.
-    pub(crate) fn run(&self, arguments: &[&str]) {
+    /// Runs a verb on the node, with the folders of this scene, and gives what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_egress-agent"));
         command.args(arguments).args(self.folders());
         let output = self.lab.node().run(|| command.output()).unwrap().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn folders(&self) -> Vec<String> {

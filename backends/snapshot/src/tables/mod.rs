@@ -263,8 +263,14 @@ impl Tables {
         (row, destination, protocol, number, fragment): (u32, IpAddr, u8, u16, bool),
         is_named: impl Fn(u64) -> bool,
     ) -> u32 {
+        self.settled(self.asked((row, destination, protocol, number, fragment)), is_named)
+    }
+
+    /// The outcome of a flow before names were asked for, which may have a [`Tables::by_name`].
+    #[must_use]
+    pub fn asked(&self, (row, destination, protocol, number, fragment): (u32, IpAddr, u8, u16, bool)) -> u32 {
         let ports = if fragment { self.fragment_class(protocol) } else { self.port_class(protocol, number) };
-        self.settled(self.outcome(self.profile(row, self.destination(destination)), ports), is_named)
+        self.outcome(self.profile(row, self.destination(destination)), ports)
     }
 
     /// What depends on names in an outcome; nothing where nothing does.
