@@ -3,6 +3,7 @@
 //! In: a program, an inventory, and who sends with the blocks that speak about them. Out: [`Names`], or nothing where no
 //! rule is about names. Knows no target: whoever asks says how it groups those who send.
 
+use crate::target::{Level, Notice};
 use egress_ir::{AddressSet, BlockId, HostPattern, Inventory, Labels, Program, Workload};
 use egress_snapshot::names::{Clients, Names};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +59,21 @@ pub(crate) fn names(program: &Program, inventory: Option<&Inventory>, clients: &
     let clients = clients.collect();
     let inside = shown(&program.cluster.inside);
     Some(Names { hosts, inside, resolvers: resolvers(program, inventory), clients })
+}
+
+/// What the user of a kernel that knows addresses only should know; nothing where no rule is about names.
+pub(crate) fn notice(program: &Program) -> Option<Notice> {
+    let mut rules = program.rules.values();
+    rules.any(|rule| !program.destination_sets.at(rule.destinations).hosts.is_empty()).then(|| Notice {
+        level: Level::Note,
+        code: "egress::target::shared-address",
+        origin: None,
+        message: "names that share an address are allowed together, and none before a workload has looked it up"
+            .to_owned(),
+        help: Some(
+            "`egress-agent names` must run on the node: it tells the kernel which addresses names have".to_owned(),
+        ),
+    })
 }
 
 /// The patterns that rules of some blocks ask for.

@@ -108,6 +108,7 @@ pub(super) fn ambiguous_pods(sources: &Sources<'_>) -> Vec<EmitError> {
 pub(super) fn notices(program: &Program, inventory: Option<&Inventory>, built: &Built) -> Vec<Notice> {
     let mut notices = form(built);
     notices.extend(on_the_host(program, inventory));
+    notices.extend(crate::names::notice(program));
     notices
 }
 

@@ -178,6 +178,7 @@ pub(super) fn notices(program: &Program, inventory: Option<&Inventory>, hooks: &
         }
     }
     notices.extend(unknown_sources(program, hooks));
+    notices.extend(crate::names::notice(program));
     notices.sort();
     notices.dedup();
     notices
