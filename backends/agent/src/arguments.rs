@@ -31,6 +31,8 @@ pub(crate) enum Verb {
     Gateway(crate::gateway::Gateway),
     /// Learn names from DNS answers, so that the kernel knows which addresses rules on names mean
     Names(crate::names::Names),
+    /// Enforce a snapshot, and learn names for it for as long as this runs
+    Run(crate::run::Run),
     /// Print what is denied or recorded, as it happens
     Watch(crate::watch::Watch),
     /// Ask the kernel program what would become of a flow

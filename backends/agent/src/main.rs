@@ -15,6 +15,7 @@ mod man;
 mod names;
 mod points;
 mod rollback;
+mod run;
 mod state;
 mod status;
 mod terminal;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         arguments::Verb::Unload(options) => unload::run(&options),
         arguments::Verb::Gateway(options) => gateway::run(&options),
         arguments::Verb::Names(options) => names::run(&options),
+        arguments::Verb::Run(options) => run::run(&options),
         arguments::Verb::Watch(options) => watch::run(&options),
         arguments::Verb::Trace(options) => trace::run(&options),
         arguments::Verb::Completions(options) => completions::run(&options),

@@ -59,6 +59,18 @@ pub(crate) struct Load {
     folders: Folders,
 }
 
+impl Load {
+    /// Whether everything is removed again.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.dry_run
+    }
+
+    /// Where things are kept.
+    pub(crate) fn folders(&self) -> &Folders {
+        &self.folders
+    }
+}
+
 /// Loads.
 pub(crate) fn run(options: &Load) -> Result<Outcome, Failure> {
     let bytes = disk::read(&options.snapshot)?;

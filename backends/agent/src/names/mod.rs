@@ -19,7 +19,7 @@ mod status;
 mod streams;
 mod watch;
 
-pub(crate) use options::Names;
+pub(crate) use options::{Learning, Names};
 
 use crate::failure::{Failure, Outcome};
 use crate::terminal;

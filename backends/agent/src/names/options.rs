@@ -27,6 +27,20 @@ pub(crate) struct Names {
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) learning: Learning,
+
+    /// Only print something: nftables rules that bring queries to the addresses of `--listen`
+    #[arg(long, value_enum)]
+    pub(super) print: Option<Print>,
+
+    #[command(flatten)]
+    pub(super) folders: Folders,
+}
+
+/// How names are learned.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Learning {
     /// Resolvers that are asked, or whose answers are believed [default: those of the policy]
     #[arg(long, value_name = "ADDRESS[:PORT]", num_args = 1..)]
     pub(super) resolver: Vec<At>,
@@ -66,13 +80,6 @@ pub(crate) struct Names {
     /// The mark of the packets by which the agent asks resolvers, so that rules can let them alone; 0: none
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(super) mark: u32,
-
-    /// Only print something: nftables rules that bring queries to the addresses of `--listen`
-    #[arg(long, value_enum)]
-    pub(super) print: Option<Print>,
-
-    #[command(flatten)]
-    pub(super) folders: Folders,
 }
 
 /// What else can be done about names.
@@ -133,14 +140,19 @@ pub(super) enum Version {
 }
 
 impl Names {
+    /// As by the command line, for the snapshot in force.
+    pub(crate) fn of_snapshot(learning: Learning, folders: Folders) -> Self {
+        Self { what: None, policy: None, learning, print: None, folders }
+    }
+
     pub(super) fn limits(&self) -> Limits {
         let milliseconds = |seconds: u32| u64::from(seconds) * 1000;
         Limits {
-            least: milliseconds(self.min_ttl),
-            greatest: milliseconds(self.max_ttl.max(self.min_ttl)),
-            grace: milliseconds(self.grace),
-            in_use: milliseconds(self.keep_used),
-            most: self.most as usize,
+            least: milliseconds(self.learning.min_ttl),
+            greatest: milliseconds(self.learning.max_ttl.max(self.learning.min_ttl)),
+            grace: milliseconds(self.learning.grace),
+            in_use: milliseconds(self.learning.keep_used),
+            most: self.learning.most as usize,
         }
     }
 
@@ -188,7 +200,7 @@ impl Names {
     /// Reads the policy as it is now.
     pub(super) fn read(&self) -> Result<Read, Failure> {
         let (names, called, sets) = self.names()?;
-        let resolvers = match self.resolver.as_slice() {
+        let resolvers = match self.learning.resolver.as_slice() {
             [] => names.resolvers.iter().map(|address| SocketAddr::new(*address, PORT)).collect(),
             given => given.iter().map(|at| at.0).collect::<Vec<_>>(),
         };
@@ -200,7 +212,7 @@ impl Names {
             Some(egress_ir::Prefix::containing(address.parse().ok()?, length.parse().ok()?))
         });
         Ok(Read {
-            policy: policy_of(&called, &names, self.rebind_ok.clone())?,
+            policy: policy_of(&called, &names, self.learning.rebind_ok.clone())?,
             resolvers,
             inside: egress_ir::AddressSet::from_prefixes(inside),
             sets,

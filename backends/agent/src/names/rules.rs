@@ -14,12 +14,12 @@ const TABLE: &str = "egressc_names";
 
 /// The text.
 pub(super) fn text(options: &Names) -> Result<String, Failure> {
-    let listen: Vec<SocketAddr> = options.listen.iter().map(|at| at.0).collect();
+    let listen: Vec<SocketAddr> = options.learning.listen.iter().map(|at| at.0).collect();
     if listen.is_empty() {
         return Err(Failure::new("there is no address to bring queries to").help("give `--listen ADDRESS`"));
     }
     let read = options.read()?;
-    table(&read, &listen, options.mark)
+    table(&read, &listen, options.learning.mark)
 }
 
 fn table(read: &Read, listen: &[SocketAddr], mark: u32) -> Result<String, Failure> {

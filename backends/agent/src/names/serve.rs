@@ -32,7 +32,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs until a signal ends it.
 pub(super) fn run(options: &Names) -> Result<Outcome, Failure> {
-    if options.listen.is_empty() && options.watch.is_empty() {
+    if options.learning.listen.is_empty() && options.learning.watch.is_empty() {
         return Err(Failure::new("nothing to learn from")
             .help("give `--listen ADDRESS` to forward queries, or `--watch IF…` to read answers that pass"));
     }
@@ -159,18 +159,18 @@ fn enforcer(options: &Names, sets: &SharedSets) -> Result<(AnySink, Option<Reloa
 }
 
 fn start_threads(options: &Names, shared: &Arc<Shared>, failures: &Sender<Failure>) -> Result<(), Failure> {
-    let listen: Vec<SocketAddr> = options.listen.iter().map(|at| at.0).collect();
+    let listen: Vec<SocketAddr> = options.learning.listen.iter().map(|at| at.0).collect();
     if !listen.is_empty() {
-        let datagrams = Datagrams::open(Arc::clone(shared), &listen, options.mark)?;
+        let datagrams = Datagrams::open(Arc::clone(shared), &listen, options.learning.mark)?;
         start("forwarding queries", failures, move || datagrams.run())?;
         let guests = streams::guests();
         for listener in streams::open(&listen)? {
-            let (shared, guests, mark) = (Arc::clone(shared), Arc::clone(&guests), options.mark);
+            let (shared, guests, mark) = (Arc::clone(shared), Arc::clone(&guests), options.learning.mark);
             start("forwarding connections", failures, move || streams::run(&shared, &listener, &guests, mark))?;
         }
     }
-    if !options.watch.is_empty() {
-        let mut watch = watch::open(Arc::clone(shared), &options.watch)?;
+    if !options.learning.watch.is_empty() {
+        let mut watch = watch::open(Arc::clone(shared), &options.learning.watch)?;
         start("watching answers", failures, move || watch.run())?;
     }
     let socket = status::open(&options.folders.state)?;

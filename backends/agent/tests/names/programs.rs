@@ -80,6 +80,19 @@ fn programs_outlive_agents_and_snapshots() {
     });
 }
 
+/// Loading and learning in one process.
+#[test]
+fn programs_are_loaded_by_whoever_learns() {
+    let Some(scene) = Scene::with_programs("programs_are_loaded_by_whoever_learns") else { return };
+    scene.load(2, &PROGRAM.replace("198.18.200.7", "198.18.200.8"));
+    let file = scene.folder.path().join("egress.egb").display().to_string();
+    let listen = forwarder().to_string();
+    let _agent = scene.start(&["run", &file, "--resolver", "192.0.2.1:53", "--listen", &listen]);
+    let found = scene.pod(|| crate::ask::tcp(forwarder(), "many.example.com"));
+    let denied = Ipv4Addr::new(198, 18, 200, 8);
+    assert!(found.iter().all(|address| scene.passes(*address) == (*address != denied)));
+}
+
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !holds() {

@@ -121,11 +121,16 @@ impl Scene {
 
     /// Starts the agent and waits until it tells what it knows.
     pub(crate) fn agent(&self, options: &[&str]) -> Running {
-        let (file, folders) = (self.file().display().to_string(), self.folders());
+        let file = self.file().display().to_string();
         let policy = if self.bpffs.is_none() { &["--policy", file.as_str()][..] } else { &[] };
+        self.start(&[&["names", "--resolver", "192.0.2.1:53"], policy, options].concat())
+    }
+
+    /// Starts a verb that learns, and waits until it tells what it knows.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let folders = self.folders();
         let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-        let all = [&["names", "--resolver", "192.0.2.1:53"], policy, &folders, options].concat();
-        let agent = start(self.lab.node(), env!("CARGO_BIN_EXE_egress-agent"), &all);
+        let agent = start(self.lab.node(), env!("CARGO_BIN_EXE_egress-agent"), &[arguments, &folders].concat());
         let begin = Instant::now();
         while self.status().is_none_or(|status| status["process"] != agent.0.id()) {
             assert!(begin.elapsed() < Duration::from_secs(20), "the agent does not begin");
