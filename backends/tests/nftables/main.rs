@@ -9,6 +9,8 @@ mod differential;
 #[cfg(test)]
 mod kernel;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod overtaken;
 #[cfg(test)]
 mod snapshots;
