@@ -3,18 +3,35 @@
 use crate::scene::POD;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-/// A query for the addresses of a name.
+/// The types of records, A and AAAA.
+const A: u8 = 1;
+const AAAA: u8 = 28;
+
+/// A query for the IPv4 addresses of a name.
 pub(crate) fn query(id: u16, name: &str) -> Vec<u8> {
+    query_for(id, name, A)
+}
+
+fn query_for(id: u16, name: &str, rtype: u8) -> Vec<u8> {
     let mut bytes = id.to_be_bytes().to_vec();
     bytes.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     for label in name.split('.') {
         bytes.push(label.len() as u8);
         bytes.extend(label.as_bytes());
     }
-    bytes.extend([0, 0, 1, 0, 1]);
+    bytes.extend([0, 0, rtype, 0, 1]);
+    bytes
+}
+
+/// The answer to a query, from nobody who was asked: one address.
+pub(crate) fn forged(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
+    let mut bytes = query.to_vec();
+    (bytes[2], bytes[3], bytes[7]) = (0x81, 0x80, 1);
+    bytes.extend([0xc0, 12, 0, A, 0, 1, 0, 0, 0, 60, 0, 4]);
+    bytes.extend(address.octets());
     bytes
 }
 
@@ -23,6 +40,16 @@ pub(crate) fn addresses(bytes: &[u8]) -> (Vec<Ipv4Addr>, bool) {
     let record = [0, 1, 0, 1];
     let found = bytes.windows(14).filter(|window| window[..4] == record && window[8..10] == [0, 4]);
     (found.map(|window| Ipv4Addr::new(window[10], window[11], window[12], window[13])).collect(), bytes[2] & 2 != 0)
+}
+
+/// Asks over UDP for IPv6 addresses; those of the answer.
+pub(crate) fn udp_v6(socket: &UdpSocket, id: u16, name: &str) -> Vec<Ipv6Addr> {
+    socket.send(&query_for(id, name, AAAA)).unwrap();
+    let mut room = [0; 4096];
+    let length = socket.recv(&mut room).unwrap();
+    assert_eq!(room[..2], id.to_be_bytes());
+    let found = room[..length].windows(26).filter(|window| window[..4] == [0, AAAA, 0, 1] && window[8..10] == [0, 16]);
+    found.map(|window| Ipv6Addr::from(<[u8; 16]>::try_from(&window[10..]).unwrap())).collect()
 }
 
 /// Asks over UDP; nothing if no answer comes within two seconds.
@@ -40,7 +67,12 @@ pub(crate) fn udp(socket: &UdpSocket, id: u16, name: &str) -> Option<(Vec<Ipv4Ad
 
 /// A socket for [`udp`], from the address that the policy knows.
 pub(crate) fn socket(server: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind((POD, 0)).unwrap();
+    socket_from(POD, server)
+}
+
+/// A socket for [`udp`], from an address of whoever asks.
+pub(crate) fn socket_from(from: IpAddr, server: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind((from, 0)).unwrap();
     socket.connect(server).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     socket

@@ -1,23 +1,12 @@
 //! Lives of what was learned: it ends, outlives the agent, and comes back after a reload.
 
-use crate::scene::{POD, Scene, forwarder, policy};
+use crate::scene::{POD, Scene, forwarder, policy, soon};
+use nix::sys::signal::Signal;
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 const API: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 const SHORT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
-
-fn soon(mut what: impl FnMut() -> bool) -> bool {
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(20) {
-        if what() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
-}
 
 /// Nobody looks at it or sends to it: the kernel forgets it by itself, the agent too.
 #[test]
@@ -88,6 +77,58 @@ fn a_reload_by_the_agent_loses_nothing() {
     std::fs::write(scene.file(), other).unwrap();
     assert!(scene.lab.node().run(load).unwrap().status.success());
     assert!(!scene.passes(API));
+}
+
+/// A name that has another address: the new one passes at once, the old one no longer than it would have.
+#[test]
+fn a_name_that_moves_leaves_its_old_address() {
+    let Some(scene) = Scene::for_test("a_name_that_moves_leaves_its_old_address") else { return };
+    let (old, new) = (Ipv4Addr::new(198, 18, 0, 20), Ipv4Addr::new(198, 18, 0, 21));
+    let listen = forwarder().to_string();
+    let _agent = scene.agent(&["--listen", &listen, "--grace", "2", "--keep-used", "0"]);
+    assert_eq!(scene.look_up(forwarder(), "moves.example.com"), [old]);
+    assert!(scene.passes(old) && !scene.passes(new));
+    scene.move_name("198.18.0.21 moves.example.com\n");
+    let mut found = Vec::new();
+    assert!(soon(|| {
+        found = scene.look_up(forwarder(), "moves.example.com");
+        found == [new]
+    }));
+    assert!(scene.passes(new));
+    // Packets go there all the time, which does not keep it: this agent keeps nothing that is in use.
+    assert!(soon(|| !scene.passes(old)), "the old address is kept");
+    scene.look_up(forwarder(), "moves.example.com");
+    assert!(scene.passes(new) && !scene.passes(old));
+}
+
+/// The file changes under the agent: what the pod may not use any more is taken from the kernel.
+#[test]
+fn a_changed_file_is_the_policy_from_then_on() {
+    let Some(scene) = Scene::for_test("a_changed_file_is_the_policy_from_then_on") else { return };
+    let _agent = scene.agent(&["--listen", &forwarder().to_string()]);
+    scene.look_up(forwarder(), "api.example.com");
+    assert!(scene.passes(API));
+    std::fs::write(scene.file(), policy().replace(&POD.to_string(), "10.42.0.6")).unwrap();
+    assert!(soon(|| !scene.passes(API)), "what the policy took away still passes");
+    scene.look_up(forwarder(), "api.example.com");
+    assert!(!scene.passes(API));
+    assert_eq!((scene.known(), scene.counted("from clients that the policy does not know")), (0, 1));
+}
+
+/// A file that bears the time of the one before it is read when the agent is told to.
+#[test]
+fn a_signal_makes_it_read_the_policy() {
+    let Some(scene) = Scene::for_test("a_signal_makes_it_read_the_policy") else { return };
+    let agent = scene.agent(&["--listen", &forwarder().to_string()]);
+    scene.look_up(forwarder(), "api.example.com");
+    let time = std::fs::metadata(scene.file()).unwrap().modified().unwrap();
+    let other = scene.file().with_extension("new");
+    std::fs::write(&other, policy().replace(&POD.to_string(), "10.42.0.6")).unwrap();
+    std::fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+    std::fs::rename(&other, scene.file()).unwrap();
+    agent.signal(Signal::SIGHUP);
+    assert!(soon(|| !scene.passes(API)), "the signal is not heard");
+    assert_eq!(scene.known(), 0);
 }
 
 #[test]

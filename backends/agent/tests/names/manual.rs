@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 7] = [
     include_str!("holding.rs"),
     include_str!("lives.rs"),
+    include_str!("poison.rs"),
     include_str!("programs.rs"),
     include_str!("refusals.rs"),
+    include_str!("views.rs"),
     include_str!("watching.rs"),
 ];
 
