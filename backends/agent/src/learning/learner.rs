@@ -32,12 +32,15 @@ pub struct Learner<S> {
     sink: S,
     counts: Counts,
     own: BTreeSet<IpAddr>,
+    /// Whether the kernel may have elements that are not in memory: an earlier agent left more than there is room for.
+    strangers: bool,
 }
 
 impl<S: Sink> Learner<S> {
     /// One that knows nothing yet.
     pub fn new(policy: Policy, limits: Limits, sink: S) -> Self {
-        Self { policy, memory: Memory::new(limits), sink, counts: Counts::default(), own: BTreeSet::new() }
+        let (memory, counts, own) = (Memory::new(limits), Counts::default(), BTreeSet::new());
+        Self { policy, memory, sink, counts, own, strangers: false }
     }
 
     /// What was counted.
@@ -136,6 +139,8 @@ impl<S: Sink> Learner<S> {
                 other => self.unknown(element, other),
             }
         }
+        // What gave way to one element of an answer may be another one of it, and known again.
+        forgotten.retain(|element| self.memory.get(element).is_none());
         self.evict(&forgotten)?;
         Ok(known)
     }
@@ -149,7 +154,7 @@ impl<S: Sink> Learner<S> {
             client: element.client,
             to: element.to,
             lasts: ends.saturating_sub(now).max(1),
-            again: known.is_some(),
+            again: known.is_some() || self.strangers,
         })
     }
 
@@ -210,9 +215,14 @@ impl<S: Sink> Learner<S> {
     /// # Errors
     /// The kernel could not be told.
     pub fn refill(&mut self, now: Time) -> io::Result<()> {
+        self.put_back(self.strangers, now)
+    }
+
+    /// Tells all that is known; `again` says whether the kernel may have some of it already, with another time.
+    fn put_back(&mut self, again: bool, now: Time) -> io::Result<()> {
         let all: Vec<Element> = self.memory.iter().filter(|(_, known)| known.ends > now).map(|(one, _)| *one).collect();
         let puts: Vec<Put> =
-            all.iter().filter_map(|element| self.put(element, 0, now)).map(|put| Put { again: false, ..put }).collect();
+            all.iter().filter_map(|element| self.put(element, 0, now)).map(|put| Put { again, ..put }).collect();
         let answers = self.tell(&puts)?;
         for (element, answer) in all.iter().zip(answers) {
             match answer {
@@ -234,11 +244,13 @@ impl<S: Sink> Learner<S> {
         let mut gone = Vec::new();
         for (place, host) in (0..).zip(self.policy.hosts().to_vec()) {
             for v6 in [false, true] {
-                let most = self.memory.limits().most.saturating_sub(self.memory.len());
+                let room = self.memory.limits().most.saturating_sub(self.memory.len());
                 // One more than there is room for says that there are more; those end by themselves.
-                for present in self.sink.list(&host, v6, most)? {
+                let found = self.sink.list(&host, v6, room.saturating_add(1))?;
+                self.strangers |= found.len() > room;
+                for present in found.into_iter().take(room) {
                     let element = Element { host: place, client: present.client, to: present.to };
-                    if !self.policy.may_use(present.client, place) {
+                    if !self.is_still_allowed(place, &element, &[]) {
                         gone.push(element);
                         continue;
                     }
@@ -252,6 +264,18 @@ impl<S: Sink> Learner<S> {
         self.sink.remove(&puts)
     }
 
+    /// Whether the policy, which may be another than when this was learned, lets the kernel have it by a pattern.
+    fn is_still_allowed(&self, place: u32, element: &Element, names: &[String]) -> bool {
+        let may_have = |name: &String| {
+            self.policy.patterns(name).contains(&place) && self.policy.may_have(name, element.to, &self.own).is_ok()
+        };
+        let is_somewhere_else = match names {
+            [] => self.policy.some_name_may_have(place, element.to, &self.own),
+            names => names.iter().any(may_have),
+        };
+        is_somewhere_else && self.policy.may_use(element.client, place)
+    }
+
     /// Another policy is in force: what it still has of patterns and clients stays known.
     ///
     /// # Errors
@@ -260,26 +284,29 @@ impl<S: Sink> Learner<S> {
         let old = std::mem::replace(&mut self.policy, policy);
         let mut memory = Memory::new(self.memory.limits());
         let all = std::mem::replace(&mut self.memory, Memory::new(memory.limits()));
-        let mut gone = Vec::new();
+        let (mut gone, mut forgotten) = (Vec::new(), Vec::new());
         for (element, known) in all.iter() {
             let Some(host) = old.host(element.host) else { continue };
             // By its names it may have patterns now that it had not before.
             let mut places: BTreeSet<u32> = known.names.iter().flat_map(|name| self.policy.patterns(name)).collect();
             places.extend((0..).zip(self.policy.hosts()).find(|(_, other)| *other == host).map(|(place, _)| place));
-            places.retain(|place| self.policy.may_use(element.client, *place));
+            places.retain(|place| self.is_still_allowed(*place, element, &known.names));
             if !places.iter().any(|place| self.policy.host(*place) == Some(host)) {
                 gone.push(Put { host: host.to_owned(), client: element.client, to: element.to, lasts: 1, again: true });
             }
             for host in places {
                 let element = Element { host, ..*element };
                 for name in known.names.iter().map(Some).chain(known.names.is_empty().then_some(None)) {
-                    memory.learn(element, name.map(String::as_str), known.ends, known.heard);
+                    forgotten.extend(memory.learn(element, name.map(String::as_str), known.ends, known.heard));
                 }
             }
         }
         self.memory = memory;
+        forgotten.retain(|element| self.memory.get(element).is_none());
         self.sink.remove(&gone)?;
-        self.refill(now)
+        self.evict(&forgotten)?;
+        // What another pattern knew for longer may be there with a shorter time.
+        self.put_back(true, now)
     }
 }
 
@@ -294,3 +321,6 @@ impl std::str::FromStr for super::RebindOk {
         Ok(Self { pattern, prefix })
     }
 }
+
+#[cfg(test)]
+mod tests;

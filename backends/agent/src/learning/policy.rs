@@ -184,6 +184,25 @@ impl Policy {
         }
         Ok(())
     }
+
+    /// Whether some name of a pattern may have an address: all that can be said of one whose name nobody remembers.
+    #[must_use]
+    pub fn some_name_may_have(&self, host: u32, address: IpAddr, own: &BTreeSet<IpAddr>) -> bool {
+        let pattern = self.host(host).and_then(|host| host.parse::<HostPattern>().ok());
+        pattern.is_some_and(|pattern| {
+            let excepted = self.rebind_ok.iter().map(|ok| a_name_of(&ok.pattern)).filter(|name| pattern.matches(name));
+            excepted.chain([a_name_of(&pattern)]).any(|name| self.may_have(&name, address, own).is_ok())
+        })
+    }
+}
+
+/// The shortest name that a pattern matches, if one letter stands for a wildcard: of two patterns that have a name in
+/// common, one matches that of the other.
+fn a_name_of(pattern: &HostPattern) -> String {
+    match pattern {
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::OneLabel(suffix) | HostPattern::AnyLabels(suffix) => format!("a.{suffix}"),
+    }
 }
 
 /// Reads a prefix; an address is one too.
