@@ -1,15 +1,18 @@
 //! Reading the answers that pass: nothing is held, so an answer may reach its client before the kernel knows it.
 //!
 //! In: packets of DNS on some interfaces, each with its direction. Out: lessons. A query is one that came *in* from a
-//! workload's interface, an answer one that goes *out* through the same interface: what a workload sends itself is never an
-//! answer to it.
+//! workload's interface, an answer one that goes *out* through the same interface. What a workload sends itself is never an
+//! answer to it, even if the node sends it back: whoever is seen to be sent something in a resolver's name through an interface
+//! learns nothing through it for a while.
 
+mod distrust;
 mod frame;
 mod streams;
 
 use super::options::PORT;
 use super::shared::Shared;
 use crate::failure::Failure;
+use distrust::Distrust;
 use egress_agent::learning::message::{Query, query};
 use egress_agent::learning::{Asked, Pending, Reason, Transport};
 use frame::{Content, Frame};
@@ -36,6 +39,7 @@ pub(super) struct Watch {
     /// By interface: an answer goes where its query came from.
     pending: BTreeMap<usize, Pending>,
     streams: BTreeMap<usize, Streams>,
+    distrust: Distrust,
 }
 
 /// Opens a socket that sees DNS on these interfaces.
@@ -51,7 +55,14 @@ pub(super) fn open(shared: Arc<Shared>, names: &[String]) -> Result<Watch, Failu
         Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(ALL.to_be())))).map_err(fails)?;
     socket.attach_filter(&frame::filter(PORT)).map_err(fails)?;
     setsockopt(&socket, sockopt::RcvBufForce, &BUFFER_BYTES).map_err(|error| fails(error.into()))?;
-    Ok(Watch { shared, socket, interfaces, pending: BTreeMap::new(), streams: BTreeMap::new() })
+    Ok(Watch {
+        shared,
+        socket,
+        interfaces,
+        pending: BTreeMap::new(),
+        streams: BTreeMap::new(),
+        distrust: Distrust::default(),
+    })
 }
 
 impl Watch {
@@ -79,6 +90,10 @@ impl Watch {
     }
 
     fn take(&mut self, interface: usize, leaves: bool, frame: &Frame<'_>) {
+        if !leaves && frame.from.port() == PORT && self.shared.is_resolver(frame.from) {
+            self.distrust.add(interface, frame.to.ip(), self.shared.now());
+            return self.shared.count(Reason::Forged);
+        }
         // Towards a workload only answers count, from it only queries.
         let (client, resolver) = if leaves { (frame.to, frame.from) } else { (frame.from, frame.to) };
         if resolver.port() != PORT {
@@ -112,6 +127,9 @@ impl Watch {
         let now = self.shared.now();
         let pending = self.pending.entry(interface).or_default();
         if leaves {
+            if self.distrust.holds(interface, asked.client.ip(), now) {
+                return self.shared.count(Reason::Forged);
+            }
             match pending.answer(asked, bytes, now) {
                 Ok(query) => self.shared.teach(asked.client.ip(), &query, bytes),
                 Err(reason) => self.shared.count(reason),
