@@ -57,6 +57,8 @@ struct Daemon<'o> {
     sets: SharedSets,
     /// News of nftables, where that is what enforces.
     reloads: Option<Reloads>,
+    /// The kernel's sets came anew and were not filled yet.
+    emptied: bool,
     net: Net,
     changed: Option<Version>,
     swept: Instant,
@@ -81,7 +83,7 @@ impl<'o> Daemon<'o> {
         let (failures, failed) = channel();
         start_threads(options, &shared, &failures)?;
         terminal::note(&format!("learning names for {} patterns", shared.learner().policy().hosts().len()));
-        Ok(Self { options, shared, sets, reloads, net, changed, swept: Instant::now(), failed })
+        Ok(Self { options, shared, sets, reloads, emptied: false, net, changed, swept: Instant::now(), failed })
     }
 
     fn run(mut self, signals: &SignalFd) -> Result<Outcome, Failure> {
@@ -95,7 +97,7 @@ impl<'o> Daemon<'o> {
             if let Ok(failure) = self.failed.try_recv() {
                 return Err(failure);
             }
-            let reloaded = self.reloads.as_ref().is_some_and(Reloads::came);
+            self.emptied |= self.reloads.as_ref().is_some_and(Reloads::came);
             match signals.read_signal().map_err(|error| Failure::new(error.desc()))? {
                 Some(signal) if signal.ssi_signo == Signal::SIGHUP as u32 => self.changed = None,
                 Some(_) => {
@@ -104,21 +106,25 @@ impl<'o> Daemon<'o> {
                 }
                 None => {}
             }
-            self.turn(reloaded);
+            self.turn();
         }
     }
 
     /// What fails is said, and tried again in the next turn.
-    fn turn(&mut self, reloaded: bool) {
-        let now = self.shared.now();
+    fn turn(&mut self) {
+        let (now, reloaded) = (self.shared.now(), self.emptied);
         // The new policy first: what it does not let a client use must not be put back.
         if (reloaded || self.changed.is_none() || self.swept.elapsed() >= SWEEP)
             && let Err(failure) = self.read_again()
         {
             self.shared.say(&failure.to_string());
         }
-        if reloaded && let Err(error) = self.shared.learner().refill(now) {
-            self.shared.say(&kernel(&error).to_string());
+        if reloaded {
+            let filled = self.shared.learner().refill(now);
+            self.emptied = filled.is_err();
+            if let Err(error) = filled {
+                self.shared.say(&kernel(&error).to_string());
+            }
         }
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();

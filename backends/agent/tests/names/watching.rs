@@ -70,8 +70,9 @@ fn an_answer_that_turns_round_at_the_node_is_not_believed() {
     let other = Ipv4Addr::new(172, 20, 0, 66);
     let node = scene.lab.node();
     node.ip("route add 172.20.0.66 dev pod0\nneigh add 172.20.0.66 lladdr 02:00:00:00:00:66 dev pod0\n").unwrap();
-    let _agent = scene.agent(&["--watch", "pod0"]);
-    let (server, pod) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(10, 42, 0, 5));
+    // A resolver outside: a node takes nothing from others that bears an address of its own.
+    let server = Ipv4Addr::new(198, 18, 9, 9);
+    let _agent = scene.agent_asking("198.18.9.9:53", &["--watch", "pod0"]);
     let query = ask::query(7, "forged.example.com");
     let mut forged = query.clone();
     (forged[2], forged[7]) = (0x81, 1);
@@ -84,16 +85,14 @@ fn an_answer_that_turns_round_at_the_node_is_not_believed() {
         };
         send(other, server, (4444, 53), &query);
         send(server, other, (53, 4444), &forged);
-        // By the way: a pod that does no such thing learns.
-        assert!(ask::udp(&ask::socket(resolver()), 8, "api.example.com").is_some());
     });
-    let counted = |what| scene.counted(what);
-    assert!(soon(|| counted("answers that a workload itself has sent") >= 2), "there and back: {:?}", scene.status());
-    let known = scene.status().unwrap()["known"].to_string();
     assert!(
-        !known.contains("198.18.77.7") && known.contains("198.18.0.1") && known.contains(&pod.to_string()),
-        "{known}"
+        soon(|| scene.counted("answers that a workload itself has sent") == 2),
+        "there and back: {:?}",
+        scene.status()
     );
+    assert_eq!(scene.counted("queries"), 1);
+    assert_eq!(scene.status().unwrap()["known"].as_array().unwrap().len(), 0);
 }
 
 /// A packet of IPv4 with a header of its own; the kernel fills in the sum.
