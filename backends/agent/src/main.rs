@@ -13,6 +13,7 @@ mod generations;
 mod load;
 mod man;
 mod names;
+mod nft;
 mod points;
 mod rollback;
 mod run;

@@ -239,15 +239,15 @@ fn pods(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
 }
 
 fn vectors(meta: &Meta, tables: &Tables) -> Result<(), Disagreement> {
+    let ids: Vec<Option<u64>> = (0..).map(|set| meta.id_of(set)).take(meta.name_sets.len()).collect();
     for (place, vector) in meta.vectors.iter().enumerate() {
         row_exists("vector", place, vector.row, tables)?;
         let of = (vector.row, vector.destination, vector.protocol, vector.number, vector.fragment);
-        let sets = vector.name_sets.iter();
-        let ids: Vec<u64> = sets.filter_map(|set| meta.id_of(*set)).collect();
+        let named = |id| vector.name_sets.iter().any(|set| ids.get(*set as usize) == Some(&Some(id)));
         for set in &vector.name_sets {
             exists("vector", place, ("name set", *set), meta.name_sets.len())?;
         }
-        let found = tables.decide_named(of, |id| ids.contains(&id));
+        let found = tables.decide_named(of, named);
         if found != vector.outcome {
             return Err(Disagreement::Vector { place, tables: found, meta: vector.outcome });
         }

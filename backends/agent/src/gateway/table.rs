@@ -7,8 +7,6 @@ use crate::failure::Failure;
 use egress_snapshot::gateway::{Gateway, TABLE, table};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 /// Loads the table of these gateways, over whatever it was before.
 pub(crate) fn load(gateways: &[Gateway], mask: u32) -> Result<(), Failure> {
@@ -36,24 +34,5 @@ pub(crate) fn dropped() -> Result<Option<BTreeMap<String, u64>>, Failure> {
 }
 
 fn nft(arguments: &[&str], input: &str) -> Result<String, Failure> {
-    let fails = |why: String| {
-        Failure::new(format!("`nft {}`: {why}", arguments.join(" ")))
-            .help("flows through gateways need nftables (package `nftables`) on the node")
-    };
-    let mut child = Command::new("nft")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| fails(error.to_string()))?;
-    if let Some(mut pipe) = child.stdin.take() {
-        // A program that stops reading says why on its standard error.
-        let _written = pipe.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| fails(error.to_string()))?;
-    if !output.status.success() {
-        return Err(fails(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    crate::nft::nft(arguments, input, "flows through gateways need nftables (package `nftables`) on the node")
 }

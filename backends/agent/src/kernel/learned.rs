@@ -10,9 +10,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
-/// How many learned addresses the kernel can hold, of all clients and sets together.
-pub const MOST_LEARNED: u32 = 1 << 18;
-
 /// Who learned which destination, by a name of which set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fact {

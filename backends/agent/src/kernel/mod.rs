@@ -47,7 +47,7 @@ pub use early::Early;
 pub use error::KernelError;
 pub use events::{Event, Events};
 pub use generation::{Answer, Counter, Counters, Found, Generation, Hook, MARK_BEFORE};
-pub use learned::{Fact, Learned, Lease, MOST_LEARNED};
+pub use learned::{Fact, Learned, Lease};
 pub use load::New;
 pub use shared::{Endpoint, MOST_SLOTS, RECORDS, Record};
 

@@ -94,6 +94,12 @@ impl Policy {
         }
     }
 
+    /// The cluster's own addresses.
+    #[must_use]
+    pub fn inside(&self) -> &AddressSet {
+        &self.inside
+    }
+
     /// The patterns, by their places.
     #[must_use]
     pub fn hosts(&self) -> &[String] {

@@ -6,14 +6,13 @@
 use super::options::{names_of, policy_of};
 use crate::disk;
 use crate::failure::{Failure, Outcome};
+use crate::nft::nft;
 use crate::terminal;
 use egress_agent::learning::nft::TABLE;
 use egress_agent::learning::{Nftables, Policy, Present, Sink};
 use egress_snapshot::names::set_name;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// The most elements that are taken along of one set.
 const MOST: usize = 1_000_000;
@@ -42,7 +41,7 @@ pub(super) fn run(options: &Load) -> Result<Outcome, Failure> {
             count += add(&mut text, &set, &still(&policy, place, known));
         }
     }
-    nft(&text)?;
+    nft(&["-f", "-"], &text, "nothing was changed")?;
     terminal::print(format!("loaded, with {count} addresses that were known by names\n").as_bytes())?;
     Ok(Outcome::Done)
 }
@@ -63,21 +62,4 @@ fn add(text: &mut String, set: &str, known: &[Present]) -> usize {
     }
     text.push_str("}\n");
     known.len()
-}
-
-fn nft(text: &str) -> Result<(), Failure> {
-    let fails = |why: &str| Failure::new(format!("`nft -f -`: {why}")).help("nothing was changed");
-    let mut child = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| fails(&error.to_string()))?;
-    if let Some(mut pipe) = child.stdin.take() {
-        // A program that stops reading says why on its standard error.
-        let _written = pipe.write_all(text.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| fails(&error.to_string()))?;
-    if output.status.success() { Ok(()) } else { Err(fails(String::from_utf8_lossy(&output.stderr).trim())) }
 }

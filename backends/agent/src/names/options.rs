@@ -125,7 +125,6 @@ impl FromStr for At {
 pub(super) struct Read {
     pub(super) policy: Policy,
     pub(super) resolvers: Vec<SocketAddr>,
-    pub(super) inside: egress_ir::AddressSet,
     /// The sets of names of the snapshot that is enforced.
     pub(super) sets: Sets,
 }
@@ -207,16 +206,7 @@ impl Names {
         if resolvers.is_empty() {
             return Err(Failure::new("no resolver is known").help("name them with `--resolver ADDRESS…`"));
         }
-        let inside = names.inside.iter().filter_map(|text| text.split_once('/'));
-        let inside = inside.filter_map(|(address, length)| {
-            Some(egress_ir::Prefix::containing(address.parse().ok()?, length.parse().ok()?))
-        });
-        Ok(Read {
-            policy: policy_of(&called, &names, self.learning.rebind_ok.clone())?,
-            resolvers,
-            inside: egress_ir::AddressSet::from_prefixes(inside),
-            sets,
-        })
+        Ok(Read { policy: policy_of(&called, &names, self.learning.rebind_ok.clone())?, resolvers, sets })
     }
 }
 

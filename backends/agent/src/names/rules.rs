@@ -25,7 +25,7 @@ pub(super) fn text(options: &Names) -> Result<String, Failure> {
 fn table(read: &Read, listen: &[SocketAddr], mark: u32) -> Result<String, Failure> {
     let mut rules = String::new();
     for resolver in &read.resolvers {
-        if !read.inside.contains(resolver.ip()) {
+        if !read.policy.inside().contains(resolver.ip()) {
             return Err(Failure::new(format!("the resolver `{}` is outside the cluster", resolver.ip())).help(
                 "a redirected query is judged by where it goes then: let clients name the agent's address as their resolver",
             ));
@@ -33,7 +33,7 @@ fn table(read: &Read, listen: &[SocketAddr], mark: u32) -> Result<String, Failur
         let Some(to) = listen.iter().find(|at| at.is_ipv6() == resolver.is_ipv6()) else {
             return Err(Failure::new(format!("no `--listen` has the family of the resolver `{}`", resolver.ip())));
         };
-        if !read.inside.contains(to.ip()) {
+        if !read.policy.inside().contains(to.ip()) {
             return Err(Failure::new(format!("`{}` is outside the cluster", to.ip())).help(
                 "clients must reach it as they reach resolvers: listen at an address of the pods' or services' ranges",
             ));
@@ -61,14 +61,13 @@ fn table(read: &Read, listen: &[SocketAddr], mark: u32) -> Result<String, Failur
 mod tests {
     use super::*;
     use egress_agent::learning::Policy;
-    use egress_ir::{AddressSet, Prefix};
+    use egress_snapshot::names::Names;
 
     fn read(resolver: &str) -> Read {
-        let inside = Prefix::containing([10, 0, 0, 0].into(), 8);
+        let names = Names { inside: vec!["10.0.0.0/8".to_owned()], ..Names::default() };
         Read {
-            policy: Policy::default(),
+            policy: Policy::new(&names, Vec::new()).unwrap(),
             resolvers: vec![resolver.parse().unwrap()],
-            inside: AddressSet::from_prefixes([inside]),
             sets: Default::default(),
         }
     }

@@ -10,7 +10,7 @@ use super::sources::Sources;
 use crate::gateways::Gateways;
 use crate::names::{Client, Who};
 use egress_ir::classes::name_classes;
-use egress_ir::{AddressSet, BlockId, GatewayId, HostPattern, Inventory, Program, RuleId};
+use egress_ir::{AddressSet, BlockId, DestinationSetId, GatewayId, HostPattern, Inventory, Program, RuleId};
 use egress_snapshot::Meta;
 use egress_snapshot::layout::MOST_SETS;
 use egress_snapshot::names::set_id;
@@ -37,6 +37,10 @@ const MOST_GROUPS: usize = 10;
 pub(super) struct Names {
     /// Sorted as text.
     pub(super) hosts: Vec<String>,
+    /// The same, to be asked.
+    patterns: Vec<HostPattern>,
+    /// The patterns of each set of destinations that has some, by their places, sorted.
+    of_set: BTreeMap<DestinationSetId, Vec<u32>>,
     pub(super) sets: Interner<Vec<u32>>,
 }
 
@@ -50,18 +54,24 @@ impl Names {
     /// The patterns of all rules.
     pub(super) fn new(program: &Program) -> Self {
         let asking = program.rules.values().filter(|rule| !program.port_sets.at(rule.ports).is_empty());
-        let hosts = asking.flat_map(|rule| &program.destination_sets.at(rule.destinations).hosts);
-        let hosts: BTreeSet<String> = hosts.map(ToString::to_string).collect();
-        Self { hosts: hosts.into_iter().collect(), sets: Interner::default() }
+        let sets: BTreeSet<DestinationSetId> = asking.map(|rule| rule.destinations).collect();
+        let of = |set: &DestinationSetId| &program.destination_sets.at(*set).hosts;
+        let by_text: BTreeMap<String, HostPattern> =
+            sets.iter().flat_map(of).map(|host| (host.to_string(), host.clone())).collect();
+        let (hosts, patterns): (Vec<String>, Vec<HostPattern>) = by_text.into_iter().unzip();
+        let places = |set: DestinationSetId| {
+            let found = of(&set).iter().filter_map(|host| hosts.binary_search(&host.to_string()).ok());
+            let mut places: Vec<u32> = found.map(place).collect();
+            places.sort_unstable();
+            (set, places)
+        };
+        let of_set = sets.into_iter().map(places).collect();
+        Self { hosts, patterns, of_set, sets: Interner::default() }
     }
 
     /// The patterns of a rule, by their places.
-    pub(super) fn of_rule(&self, program: &Program, rule: RuleId) -> Vec<u32> {
-        let hosts = &program.destination_sets.at(program.rules.at(rule).destinations).hosts;
-        let mut places: Vec<u32> =
-            hosts.iter().filter_map(|host| self.hosts.binary_search(&host.to_string()).ok()).map(place).collect();
-        places.sort_unstable();
-        places
+    fn of_rule(&self, program: &Program, rule: RuleId) -> Vec<u32> {
+        self.of_set.get(&program.rules.at(rule).destinations).cloned().unwrap_or_default()
     }
 
     /// The id of a set in the tables.
@@ -72,8 +82,7 @@ impl Names {
 
     /// A name of each set, by the sets' places.
     pub(super) fn examples(&self) -> Vec<Option<String>> {
-        let patterns: Vec<HostPattern> = self.hosts.iter().filter_map(|host| host.parse().ok()).collect();
-        let classes = name_classes(&patterns.iter().collect::<Vec<_>>());
+        let classes = name_classes(&self.patterns.iter().collect::<Vec<_>>());
         let mut by_host: Vec<Option<&String>> = vec![None; self.hosts.len()];
         for (hosts, name) in &classes {
             for host in hosts {
@@ -89,10 +98,9 @@ impl Names {
 
     /// The sets in which some of these names is, sorted.
     pub(super) fn sets_of(&self, names: &BTreeSet<String>) -> Vec<u32> {
-        let matches = |host: &String| {
-            host.parse::<HostPattern>().is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
-        };
-        let hosts: BTreeSet<u32> = (0..).zip(&self.hosts).filter(|(_, host)| matches(host)).map(|(at, _)| at).collect();
+        let matches = |pattern: &HostPattern| names.iter().any(|name| pattern.matches(name));
+        let places = (0..).zip(&self.patterns).filter(|(_, pattern)| matches(pattern));
+        let hosts: BTreeSet<u32> = places.map(|(at, _)| at).collect();
         let holds = |set: &Vec<u32>| set.iter().any(|host| hosts.contains(host));
         (0..).zip(self.sets.values()).filter(|(_, set)| holds(set)).map(|(at, _)| at).collect()
     }

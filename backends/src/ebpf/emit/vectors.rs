@@ -219,8 +219,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let Some(address) = address else { return };
         for (protocol, number) in examples {
             let port = Port::new(protocol, number);
-            let flow = Flow { workload: any(), destination: Destination::unnamed(address), port };
-            if !flow.is_well_formed() || (v6 && HEADERS.contains(&protocol)) {
+            if !has_packet(address, port) {
                 continue;
             }
             for sum in 1..by_name.outcomes.len() {
@@ -231,7 +230,8 @@ impl<'a, 'p> Search<'a, 'p> {
                 let sets = self.of.profiles.names.sets_of(&names);
                 let sum = by_name.sets.iter().rev().fold(0, |sum, set| sum << 1 | usize::from(sets.contains(set)));
                 if let Some(expected) = by_name.outcomes.get(sum) {
-                    self.ask_named(row, address, port, names, *expected);
+                    let destination = Destination { address, names };
+                    self.ask_named(row, destination, port, sets, *expected);
                 }
             }
             return;
@@ -363,11 +363,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let class = ports.unwrap_or_else(|| place(turn) % self.of.ports.plain.max(1));
         let examples = self.of.ports.examples.get(class as usize).map_or(&[][..], Vec::as_slice);
         let mut tried = examples.iter().cycle().skip(turn % examples.len().max(1)).take(examples.len());
-        let fits = |(protocol, number): &&(u8, u16)| {
-            Flow { workload: any(), destination: Destination::unnamed(address), port: Port::new(*protocol, *number) }
-                .is_well_formed()
-                && !(address.is_ipv6() && HEADERS.contains(protocol))
-        };
+        let fits = |(protocol, number): &&(u8, u16)| has_packet(address, Port::new(*protocol, *number));
         let found = tried.find(fits).copied().or(ports.is_none().then_some((6, 443)));
         found.is_some_and(|(protocol, number)| self.ask(row, address, protocol, number))
     }
@@ -384,11 +380,10 @@ impl<'a, 'p> Search<'a, 'p> {
         self.put(key, &outcome)
     }
 
-    /// Adds a flow to a destination that was learned by these names. Who decides is a matter of names too, so that the
+    /// Adds a flow to a destination that was learned by names of these sets. Who decides is a matter of names too, so that the
     /// outcome is one that does the same.
-    fn ask_named(&mut self, row: u32, address: IpAddr, port: Port, names: BTreeSet<String>, expected: u32) {
-        let sets = self.of.profiles.names.sets_of(&names);
-        let destination = Destination { address, names };
+    fn ask_named(&mut self, row: u32, destination: Destination, port: Port, sets: Vec<u32>, expected: u32) {
+        let address = destination.address;
         let Some(outcome) = self.decided(row, destination, port) else { return };
         let key = (row, address, port.protocol(), port.number(), false, sets);
         match self.of.profiles.outcomes.at(expected).filter(|known| known.does_as(&outcome)).cloned() {
@@ -496,6 +491,12 @@ impl<'a, 'p> Search<'a, 'p> {
 /// The first classes of ports, in ascending order; those of fragments stand behind `plain` and are none.
 fn first_of(classes: impl Iterator<Item = u32>, plain: u32) -> Vec<u32> {
     classes.take_while(|class| *class < plain).take(PORTS).collect()
+}
+
+/// Whether there is a packet of a port to an address.
+fn has_packet(address: IpAddr, port: Port) -> bool {
+    let flow = Flow { workload: any(), destination: Destination::unnamed(address), port };
+    flow.is_well_formed() && !(address.is_ipv6() && HEADERS.contains(&port.protocol()))
 }
 
 /// Somebody who may send to either family.

@@ -39,9 +39,9 @@ impl Sets {
     pub(super) fn of(decoded: &Decoded) -> Result<Self, Unclear> {
         let mut sets = Self::default();
         for set in (0..).take(decoded.meta.name_sets.len()) {
-            let id = decoded.meta.id_of(set);
-            let hosts = id.and_then(|id| decoded.hosts_of(id));
-            let (Some(id), Some(hosts)) = (id, hosts) else {
+            let texts = decoded.meta.hosts_of(set).unwrap_or_default();
+            let hosts: Option<Vec<HostPattern>> = texts.iter().map(|host| host.parse().ok()).collect();
+            let (Some(id), Some(hosts)) = (decoded.meta.id_of(set), hosts) else {
                 return Err(unclear(format!("set {set} of names has something that is no host pattern")));
             };
             sets.0.insert(id, hosts);
