@@ -73,7 +73,7 @@ fn listed(named: &[String], count: usize) -> String {
 
 /// Finds what is not covered.
 pub(crate) fn check(
-    unit: &Unit,
+    unit: Unit<'_>,
     names: &Names<'_>,
     program: &Program,
     inventory: Option<&Inventory>,
@@ -135,7 +135,7 @@ fn ungoverned_sets(names: &Names<'_>, program: &Program, pods: bool) -> Vec<Cove
 }
 
 /// Sets of pods, declared or written out in a block or the cluster, that are empty in the inventory.
-fn unmatched(unit: &Unit, names: &Names<'_>, program: &Program, inventory: &Inventory) -> Vec<CoverageError> {
+fn unmatched(unit: Unit<'_>, names: &Names<'_>, program: &Program, inventory: &Inventory) -> Vec<CoverageError> {
     let pods: Vec<(Workload, bool)> =
         inventory.pods.iter().map(|pod| (Workload::Pod(pod.identity.clone()), pod.host_network)).collect();
     let mut errors = Vec::new();

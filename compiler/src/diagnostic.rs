@@ -25,6 +25,19 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// A concrete flow that shows the finding.
     pub witness: Option<Flow>,
+    /// Changes of the text that would mend it, the likeliest first.
+    pub fixes: Vec<Fix>,
+}
+
+/// A change of the text that mends a finding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fix {
+    /// What it does, as `write \`10.0.0.0/8\``.
+    pub title: String,
+    /// The text to replace.
+    pub place: Place,
+    /// What to write there.
+    pub text: String,
 }
 
 /// How bad a diagnostic is; ordered, the worst first.
@@ -77,6 +90,7 @@ impl Diagnostic {
             help: None,
             notes: Vec::new(),
             witness: None,
+            fixes: Vec::new(),
         }
     }
 
@@ -130,6 +144,14 @@ impl Diagnostic {
     #[must_use]
     pub fn witness(mut self, flow: Flow) -> Self {
         self.witness = Some(flow);
+        self
+    }
+
+    /// With a change that mends it.
+    #[must_use]
+    pub fn fix(mut self, place: Place, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.fixes.push(Fix { title: format!("write `{text}`"), place, text });
         self
     }
 

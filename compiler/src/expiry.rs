@@ -51,7 +51,7 @@ fn days_left(days: i64) -> String {
 }
 
 /// Holds every rule of a unit against a day.
-pub(crate) fn check(unit: &Unit, as_of: Date) -> Vec<ExpiryError> {
+pub(crate) fn check(unit: Unit<'_>, as_of: Date) -> Vec<ExpiryError> {
     let mut errors = Vec::new();
     for (source, item) in unit.items() {
         if let Item::Policy(block) | Item::Guardrail(block) = item {

@@ -62,7 +62,7 @@ fn counted(nodes: usize) -> String {
 }
 
 /// Finds what is wrong with the gateways of a unit.
-pub(crate) fn check(unit: &Unit, program: &Program, inventory: Option<&Inventory>) -> Vec<GatewayError> {
+pub(crate) fn check(unit: Unit<'_>, program: &Program, inventory: Option<&Inventory>) -> Vec<GatewayError> {
     let mut errors = Vec::new();
     let mut known: BTreeMap<IpAddr, (String, Place)> = BTreeMap::new();
     for (source, item) in unit.items() {

@@ -17,13 +17,14 @@ pub mod names;
 pub mod source;
 mod unit;
 
-pub use diagnostic::{Diagnostic, Label, Severity};
+pub use diagnostic::{Diagnostic, Fix, Label, Severity};
 pub use files::{Files, MemoryFiles, ReadError};
-pub use source::{Place, Source, SourceText};
+pub use source::{Parsed, Place, Source, SourceText};
 
 use check::Checked;
 use egress_ir::{Arena, Claims, Date, Inventory, Program, SourceId};
 use egress_lang::span::Span;
+use std::sync::Arc;
 use unit::Unit;
 
 /// A unit: the files given to one command.
@@ -122,41 +123,77 @@ pub enum Kind {
     Control,
 }
 
+/// What the files of a unit say before anything gets a meaning.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// The declared names, sorted by place.
+    pub declarations: Vec<Declaration>,
+    /// What is wrong with texts and names, in the order of [`diagnostic::sort`].
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Resolves the names of a unit, and nothing more: what an editor can say at once. The files are sorted by path; the
+/// place of each is its id.
+#[must_use]
+pub fn resolve(files: &[Arc<Parsed>]) -> Named {
+    let unit = Unit { files };
+    let mut diagnostics: Vec<Diagnostic> = unit.errors().map(Diagnostic::from).collect();
+    let (names, misnamed) = names::resolve(unit, diagnostics.is_empty());
+    diagnostics.extend(misnamed.into_iter().map(Diagnostic::from));
+    diagnostic::sort(&mut diagnostics);
+    Named { declarations: names.declarations(), diagnostics }
+}
+
 /// Compiles a unit: every phase goes on after errors, so that one run reports all of them.
 #[must_use]
 pub fn compile(input: Input, files: &dyn Files, options: &Options<'_>) -> Compiled {
-    let (sources, undecoded) = source::read(input.sources);
-    let (unit, unparsed) = Unit::parse(&sources);
-    let understood = undecoded.is_empty() && unparsed.is_empty();
-    let (names, misnamed) = names::resolve(&unit, understood);
-    let (lists, unlisted) = list::load(&unit, &sources, &input.root, files);
-    let lowered = lower::lower(&unit, &sources, &names, &lists);
-    let ended = options.as_of.map(|day| expiry::check(&unit, day)).unwrap_or_default();
+    let parsed = source::parse_all(input.sources);
+    let mut compiled = understand(&parsed, &input.root, files, options);
+    compiled.check(options);
+    compiled
+}
+
+/// Compiles a unit as far as its rules get a meaning, but does not check them against each other: [`Compiled::check`]
+/// does. The files are sorted by path; `root` is as in [`Input`].
+#[must_use]
+pub fn understand(parsed: &[Arc<Parsed>], root: &str, files: &dyn Files, options: &Options<'_>) -> Compiled {
+    let (unit, sources) = (Unit { files: parsed }, source::arena(parsed));
+    let mut diagnostics: Vec<Diagnostic> = unit.errors().map(Diagnostic::from).collect();
+    let understood = diagnostics.is_empty();
+    let (names, misnamed) = names::resolve(unit, understood);
+    let (lists, unlisted) = list::load(unit, &sources, root, files);
+    let lowered = lower::lower(unit, &sources, &names, &lists);
+    let ended = options.as_of.map(|day| expiry::check(unit, day)).unwrap_or_default();
 
     let unnamed = misnamed.iter().any(|error| error.severity() == Severity::Error);
     let whole = understood && lowered.whole && !unnamed && unlisted.is_empty();
     let program = whole.then_some(lowered.program);
-    let checked = program.as_ref().map(|program| check::check(program, options.inventory, check::Limits::default()));
-    let uncovered = program.as_ref().map(|program| coverage::check(&unit, &names, program, options.inventory));
-    let misplaced = program.as_ref().map(|program| gateways::check(&unit, program, options.inventory));
+    let uncovered = program.as_ref().map(|program| coverage::check(unit, &names, program, options.inventory));
+    let misplaced = program.as_ref().map(|program| gateways::check(unit, program, options.inventory));
 
-    let mut diagnostics: Vec<Diagnostic> = Vec::new();
-    diagnostics.extend(undecoded.into_iter().chain(unparsed).map(Diagnostic::from));
     diagnostics.extend(misnamed.into_iter().map(Diagnostic::from));
     diagnostics.extend(unlisted.into_iter().map(Diagnostic::from));
     diagnostics.extend(lowered.errors.into_iter().map(Diagnostic::from));
     diagnostics.extend(misplaced.into_iter().flatten().map(Diagnostic::from));
     diagnostics.extend(ended.into_iter().map(Diagnostic::from));
-    let unfinished = matches!(checked, Some(Err(_)));
-    let checked = checked.map(|answer| {
-        let given_up = |limit| Checked { diagnostics: vec![Diagnostic::from(limit)], claims: Vec::new() };
-        answer.unwrap_or_else(given_up)
-    });
-    let Checked { diagnostics: found, claims } = checked.unwrap_or_default();
-    diagnostics.extend(found);
     diagnostics.extend(uncovered.iter().flatten().map(|error| error.diagnostic(options.strict)));
     diagnostic::sort(&mut diagnostics);
 
     let declarations = names.declarations();
+    let (claims, unfinished) = (Vec::new(), false);
     Compiled { program, diagnostics, claims, unfinished, lists: lists.digests, declarations, sources }
+}
+
+impl Compiled {
+    /// Checks the rules of a program that [`understand`] made: adds findings and claims.
+    pub fn check(&mut self, options: &Options<'_>) {
+        let Some(program) = &self.program else { return };
+        let answer = check::check(program, options.inventory, check::Limits::default());
+        self.unfinished = answer.is_err();
+        let given_up = |limit| Checked { diagnostics: vec![Diagnostic::from(limit)], claims: Vec::new() };
+        let Checked { diagnostics, claims } = answer.unwrap_or_else(given_up);
+        self.claims = claims;
+        self.diagnostics.extend(diagnostics);
+        diagnostic::sort(&mut self.diagnostics);
+    }
 }

@@ -1,11 +1,12 @@
-//! Source files: their paths, their text, and where things stand in them.
+//! Source files: their paths, their text, their trees, and where things stand in them.
 //!
-//! In: bytes with the paths that the user named. Out: an arena of texts, sorted by path, with line numbers by offset.
-//! Never reads a file.
+//! In: bytes with the paths that the user named. Out: texts with line numbers by offset, parsed each by itself, so that a
+//! caller who compiles again and again parses only what changed. Never reads a file.
 
 use egress_ir::{Arena, SourceId};
-use egress_lang::SyntaxError;
 use egress_lang::span::Span;
+use egress_lang::{Parse, SyntaxError};
+use std::sync::Arc;
 
 /// One `.egress` file as handed to [`crate::compile`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,21 +34,22 @@ impl Place {
     }
 }
 
-/// A source file whose bytes are text; all spans of the unit point into these.
+/// A source file whose bytes are text; all spans of the unit point into these. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
     /// The path as the user named it.
     pub path: String,
     /// The text, without a byte order mark; empty where the bytes were refused.
-    pub text: String,
+    pub text: Arc<str>,
     // INVARIANT: sorted offsets of the first byte of each line, the first of them 0.
-    line_starts: Vec<u32>,
+    line_starts: Arc<[u32]>,
 }
 
 impl Source {
     /// A source of this text.
     #[must_use]
-    pub fn new(path: String, text: String) -> Self {
+    pub fn new(path: String, text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let after = breaks.map(|(at, _)| u32::try_from(at + 1).unwrap_or(u32::MAX));
         let line_starts = std::iter::once(0).chain(after).collect();
@@ -60,21 +62,62 @@ impl Source {
         let lines = self.line_starts.partition_point(|&start| start <= offset);
         u32::try_from(lines).unwrap_or(u32::MAX).max(1)
     }
+
+    /// The offsets at which lines start, in order; the first is 0.
+    #[must_use]
+    pub fn line_starts(&self) -> &[u32] {
+        &self.line_starts
+    }
 }
 
-/// Decodes the files and sorts them by path. A path given twice counts once, so that overlapping arguments do no harm.
+/// One file with its tree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parsed {
+    /// The file.
+    pub source: Source,
+    /// Its tree; empty where the bytes were refused.
+    pub parse: Parse,
+    /// Why the bytes were refused.
+    pub(crate) undecoded: Option<SyntaxError>,
+}
+
+impl Parsed {
+    /// Decodes and parses a file.
+    #[must_use]
+    pub fn new(file: SourceText) -> Self {
+        let (text, undecoded) = match egress_lang::source_text(&file.bytes) {
+            Ok(text) => (text, None),
+            Err(error) => ("", Some(error)),
+        };
+        Self { undecoded, ..Self::of_text(file.path, text) }
+    }
+
+    /// Parses a text.
+    #[must_use]
+    pub fn of_text(path: String, text: impl Into<Arc<str>>) -> Self {
+        let source = Source::new(path, text);
+        Self { parse: egress_lang::parse(&source.text), source, undecoded: None }
+    }
+
+    /// Everything that keeps this text from being read.
+    pub fn errors(&self) -> impl Iterator<Item = &SyntaxError> {
+        self.undecoded.iter().chain(&self.parse.errors)
+    }
+}
+
+/// Decodes and parses files, sorted by path. A path given twice counts once, so that overlapping arguments do no harm.
 #[must_use]
-pub fn read(mut files: Vec<SourceText>) -> (Arena<SourceId, Source>, Vec<(SourceId, SyntaxError)>) {
+pub fn parse_all(mut files: Vec<SourceText>) -> Vec<Arc<Parsed>> {
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
-    let (mut sources, mut errors) = (Arena::default(), Vec::new());
+    files.into_iter().map(|file| Arc::new(Parsed::new(file))).collect()
+}
+
+/// The files as an arena, in the order given.
+pub(crate) fn arena(files: &[Arc<Parsed>]) -> Arena<SourceId, Source> {
+    let mut sources = Arena::default();
     for file in files {
-        let (text, error) = match egress_lang::source_text(&file.bytes) {
-            Ok(text) => (text.to_owned(), None),
-            Err(error) => (String::new(), Some(error)),
-        };
-        let source = sources.push(Source::new(file.path, text));
-        errors.extend(error.map(|error| (source, error)));
+        sources.push(file.source.clone());
     }
-    (sources, errors)
+    sources
 }

@@ -1,37 +1,34 @@
 //! The unit: the trees of all files, and walks over the sets written in them.
 //!
-//! In: decoded sources. Out: one tree a file with every syntax error, and iterators that names, lists and lowering
-//! share. Never resolves a name.
+//! In: parsed files. Out: iterators over their trees that names, lists and lowering share, and every syntax error. Never
+//! resolves a name.
 
 use crate::diagnostic::{Diagnostic, Label};
-use crate::source::{Place, Source};
-use egress_ir::{Arena, SourceId};
+use crate::source::{Parsed, Place};
+use egress_ir::{Id, SourceId};
 use egress_lang::SyntaxError;
-use egress_lang::ast::{Assert, DSet, File, Item, Set, SetNode, WSet};
+use egress_lang::ast::{Assert, DSet, Item, Set, SetNode, WSet};
 use egress_lang::span::Span;
 use miette::Diagnostic as _;
+use std::sync::Arc;
 
-/// The trees of all files, in the order of their paths.
-pub(crate) struct Unit {
-    pub(crate) files: Vec<(SourceId, File)>,
+/// The trees of all files, in the order of their ids.
+#[derive(Clone, Copy)]
+pub(crate) struct Unit<'f> {
+    pub(crate) files: &'f [Arc<Parsed>],
 }
 
-impl Unit {
-    /// Parses every file; whatever cannot be read is an error node in its tree.
-    pub(crate) fn parse(sources: &Arena<SourceId, Source>) -> (Self, Vec<(SourceId, SyntaxError)>) {
-        let mut errors = Vec::new();
-        let parse = |(id, source): (SourceId, &Source)| {
-            let parse = egress_lang::parse(&source.text);
-            errors.extend(parse.errors.into_iter().map(|error| (id, error)));
-            (id, parse.file)
-        };
-        let files = sources.iter().map(parse).collect();
-        (Self { files }, errors)
+impl<'f> Unit<'f> {
+    /// Every declaration with its file, by file and place.
+    pub(crate) fn items(self) -> impl Iterator<Item = (SourceId, &'f Item)> {
+        let ids = (0..).map(SourceId::from_index);
+        ids.zip(self.files).flat_map(|(source, file)| file.parse.file.items.iter().map(move |item| (source, item)))
     }
 
-    /// Every declaration with its file, by file and place.
-    pub(crate) fn items(&self) -> impl Iterator<Item = (SourceId, &Item)> {
-        self.files.iter().flat_map(|(source, file)| file.items.iter().map(|item| (*source, item)))
+    /// Everything that keeps files from being read, by file and place.
+    pub(crate) fn errors(self) -> impl Iterator<Item = (SourceId, &'f SyntaxError)> {
+        let ids = (0..).map(SourceId::from_index);
+        ids.zip(self.files).flat_map(|(source, file)| file.errors().map(move |error| (source, error)))
     }
 }
 
@@ -80,8 +77,8 @@ pub(crate) fn asserts(item: &Item) -> impl Iterator<Item = &Assert> {
     one.into_iter().chain(many.into_iter().flatten())
 }
 
-impl From<(SourceId, SyntaxError)> for Diagnostic {
-    fn from((source, error): (SourceId, SyntaxError)) -> Self {
+impl From<(SourceId, &SyntaxError)> for Diagnostic {
+    fn from((source, error): (SourceId, &SyntaxError)) -> Self {
         let label = |labelled: miette::LabeledSpan| {
             let start = u32::try_from(labelled.offset()).unwrap_or(u32::MAX);
             let end = u32::try_from(labelled.offset().saturating_add(labelled.len())).unwrap_or(u32::MAX);
@@ -92,6 +89,8 @@ impl From<(SourceId, SyntaxError)> for Diagnostic {
         if labels.is_empty() {
             labels.push(Label::primary(Place::new(source, error.span()), ""));
         }
-        Self::error(error.stable_code(), error.to_string()).labels(labels).help(error.help_text())
+        let finding = Self::error(error.stable_code(), error.to_string()).labels(labels).help(error.help_text());
+        let mend = |finding: Self, (span, text): (Span, String)| finding.fix(Place::new(source, span), text);
+        error.replacements().into_iter().fold(finding, mend)
     }
 }

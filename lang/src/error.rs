@@ -372,6 +372,29 @@ impl SyntaxError {
         }
     }
 
+    /// What to write instead, where that can be known: the text to replace, and its replacement. The likeliest first.
+    #[must_use]
+    pub fn replacements(&self) -> Vec<(Span, String)> {
+        match self {
+            Self::Keyword { meant: Some(meant), span, .. } => vec![(*span, (*meant).to_owned())],
+            Self::Name { meant: Some(meant), span, .. } => vec![(*span, meant.clone())],
+            Self::Unclosed { closer, span, .. } => vec![(*span, closer.to_string())],
+            Self::SlashComment { span } => vec![(*span, "#".to_owned())],
+            Self::Character { found, span } if found == ";" => vec![(*span, String::new())],
+            Self::Control { found, span } => vec![(*span, format!("\\u{{{:x}}}", u32::from(*found)))],
+            Self::BareHost { text, span } => vec![(*span, format!("host {text}"))],
+            Self::BareAddress { text, span } => vec![(*span, format!("address {text}"))],
+            Self::Value { fault, span } => {
+                let at = |(length, text): (Option<usize>, String)| {
+                    let end = length.and_then(|length| u32::try_from(length).ok()).map(|length| span.start + length);
+                    (Span::new(span.start, end.unwrap_or(span.end).min(span.end)), text)
+                };
+                fault.replacements().into_iter().map(at).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn label(&self) -> &'static str {
         match self {
             Self::Expected { found: None, .. } | Self::Unclosed { .. } => "it belongs here",

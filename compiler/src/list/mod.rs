@@ -61,7 +61,7 @@ impl Use<'_> {
 
 /// Reads the lists of a unit. `root` is the unit's root folder as the user named it.
 pub(crate) fn load(
-    unit: &Unit,
+    unit: Unit<'_>,
     sources: &Arena<SourceId, Source>,
     root: &str,
     files: &dyn Files,
@@ -89,7 +89,7 @@ pub(crate) fn load(
 }
 
 /// Every list term, by place.
-fn uses(unit: &Unit) -> Vec<Use<'_>> {
+fn uses(unit: Unit<'_>) -> Vec<Use<'_>> {
     let mut uses = Vec::new();
     for (source, item) in unit.items() {
         for set in destination_sets(item) {

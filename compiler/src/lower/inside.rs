@@ -10,7 +10,7 @@ use egress_lang::span::Value;
 use egress_lang::value;
 
 /// An `address` workload among the pods' or services' addresses is an error: what comes from there is a pod, or nothing.
-pub(super) fn check(unit: &Unit, cluster: &Cluster, sets: &Sets<'_>) -> Vec<LowerError> {
+pub(super) fn check(unit: Unit<'_>, cluster: &Cluster, sets: &Sets<'_>) -> Vec<LowerError> {
     let taken = [("pods", &cluster.pods), ("services", &cluster.services)];
     let mut errors = Vec::new();
     for (source, item) in unit.items() {

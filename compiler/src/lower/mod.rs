@@ -38,7 +38,7 @@ pub(crate) struct Lowered {
 }
 
 /// Lowers a unit.
-pub(crate) fn lower(unit: &Unit, sources: &Arena<SourceId, Source>, names: &Names<'_>, lists: &Lists) -> Lowered {
+pub(crate) fn lower(unit: Unit<'_>, sources: &Arena<SourceId, Source>, names: &Names<'_>, lists: &Lists) -> Lowered {
     let written = unit.items().find_map(|(source, item)| match item {
         Item::Cluster(cluster) => Some((source, cluster)),
         _ => None,

@@ -18,7 +18,7 @@ pub(super) struct Used<'a> {
 }
 
 /// Every declaration that has a name, by place.
-pub(super) fn all(unit: &Unit) -> Vec<Declared<'_>> {
+pub(super) fn all(unit: Unit<'_>) -> Vec<Declared<'_>> {
     unit.items().filter_map(|(source, item)| declared(source, item)).collect()
 }
 

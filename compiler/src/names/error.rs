@@ -200,6 +200,11 @@ fn declare(kind: Kind, name: &str) -> String {
 
 impl From<NameError> for Diagnostic {
     fn from(error: NameError) -> Self {
-        Self::new(error.code(), error.severity(), error.to_string()).labels(error.labels()).help(error.help())
+        let finding = Self::new(error.code(), error.severity(), error.to_string());
+        let finding = finding.labels(error.labels()).help(error.help());
+        match error {
+            NameError::Unknown { meant: Some(meant), place, .. } => finding.fix(place, meant),
+            _ => finding,
+        }
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Names<'a> {
 
 /// Resolves every name of a unit. `whole` says that no syntax error hid a part of it: only then can a declaration be
 /// called unused.
-pub(crate) fn resolve(unit: &Unit, whole: bool) -> (Names<'_>, Vec<NameError>) {
+pub(crate) fn resolve(unit: Unit<'_>, whole: bool) -> (Names<'_>, Vec<NameError>) {
     let declared = declare::all(unit);
     let (index, mut errors) = declare::index(&declared);
     let mut names = Names { declared, order: Vec::new(), index };
@@ -104,7 +104,7 @@ fn meant(errors: &[NameError]) -> BTreeSet<(Kind, String)> {
 }
 
 /// Finds the declaration of every name in use; the unknown ones are errors.
-fn refer<'a>(names: &mut Names<'a>, unit: &'a Unit) -> Vec<NameError> {
+fn refer<'a>(names: &mut Names<'a>, unit: Unit<'a>) -> Vec<NameError> {
     let mut unknown: Vec<(Used<'a>, SourceId)> = Vec::new();
     let own: FxHashMap<Place, DeclarationId> =
         names.declared.iter().enumerate().map(|(id, declared)| (declared.place, id)).collect();

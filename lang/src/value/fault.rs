@@ -150,6 +150,24 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// What to write instead, the likeliest first; with the length in bytes of the part to replace where that is only the
+    /// beginning of the text.
+    pub(crate) fn replacements(&self) -> Vec<(Option<usize>, String)> {
+        match self {
+            Self::HostBits { text, meant } => {
+                let address = text.split('/').next().unwrap_or(text);
+                vec![(None, meant.to_string()), (None, address.to_owned())]
+            }
+            Self::Mapped { meant, .. } => vec![(None, meant.to_string())],
+            Self::RangeReversed { meant, .. } => vec![(None, meant.to_string())],
+            Self::PortReversed { text, meant } => vec![(Some(text.len()), meant.to_string())],
+            Self::Port { meant: Some(meant), .. } => vec![(None, meant.clone())],
+            _ => Vec::new(),
+        }
+    }
+}
+
 fn host_bits_help(text: &str, meant: &Prefix) -> String {
     let address = text.split('/').next().unwrap_or(text);
     format!("the prefix is `{meant}`; the single address is `{address}`")

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn nothing_in_a_finding_can_end_or_start_a_command() {
         let mut sources = Arena::default();
-        let id = sources.push(Source::new("a,b:c%.egress".into(), "x\n::stop-commands::y\n".into()));
+        let id = sources.push(Source::new("a,b:c%.egress".into(), "x\n::stop-commands::y\n"));
         let finding = Diagnostic::error("egress::rule::dead", "100% of\r\n::error::`x`")
             .label(Label::primary(Place::new(id, Span::new(0, 1)), "here"));
         let report = Report {

@@ -170,7 +170,7 @@ impl SourceCode for Stitched<'_> {
         let (_, base, lines) = file;
         let start = span.offset() - base;
         let end = start.checked_add(span.len()).ok_or(MietteError::OutOfBounds)?;
-        let text = lines.source.text.as_str();
+        let text = &*lines.source.text;
         if end > text.len() {
             return Err(MietteError::OutOfBounds);
         }

@@ -56,7 +56,7 @@ impl<'s> Lines<'s> {
 
     /// The place of a byte offset.
     pub(crate) fn position(&self, offset: u32) -> Position {
-        let text = self.source.text.as_str();
+        let text = &*self.source.text;
         let mut offset = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
         while !text.is_char_boundary(offset) {
             offset -= 1;
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn columns_count_characters_and_utf16_units() {
-        let source = Source::new("x".into(), "a\n# é𝄞 z\n".into());
+        let source = Source::new("x".into(), "a\n# é𝄞 z\n");
         let lines = Lines::new(&source);
         let at = |needle: &str| lines.position(u32::try_from(source.text.find(needle).unwrap()).unwrap());
         assert_eq!(at("a"), Position { line: 1, column: 1, utf16: 1, offset: 0 });
