@@ -7,9 +7,9 @@ use crate::clock;
 use crate::disk;
 use crate::exit::{Failure, Outcome};
 use crate::progress;
-use crate::prove;
-use crate::render::{Report, counted};
+use crate::render::Report;
 use crate::unit::{self, Unit};
+use egress_answers::{counted, fault};
 use egress_compiler::{Compiled, Diagnostic, Options, Severity};
 use egress_ir::Inventory;
 use sha2::{Digest, Sha256};
@@ -76,7 +76,7 @@ impl Diagnosed {
 
     /// How a command ends that has these findings and these proofs: a refuted one is a finding.
     pub(crate) fn outcome_of_proofs(&self, findings: &[Diagnostic], deny_warnings: bool) -> Outcome {
-        let (unknown, known): (Vec<_>, Vec<_>) = findings.iter().cloned().partition(prove::is_unknown);
+        let (unknown, known): (Vec<_>, Vec<_>) = findings.iter().cloned().partition(fault::is_unknown);
         match self.outcome(&known, deny_warnings) {
             Outcome::Holds if self.outcome(&unknown, deny_warnings) != Outcome::Holds => Outcome::Unknown,
             other => other,

@@ -3,6 +3,7 @@
 //! In: what a verb found or what went wrong. Out: the process's exit code, and a line on standard error.
 
 use crate::terminal;
+use egress_answers::Refused;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -56,5 +57,11 @@ impl Failure {
         let help = self.help.as_ref().map(|help| format!("\n  help: {help}")).unwrap_or_default();
         terminal::complain(&format!("egressc: {}{help}\n", self.message));
         Outcome::Unusable
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self { message: refused.message, help: refused.help }
     }
 }

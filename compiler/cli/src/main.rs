@@ -5,7 +5,6 @@
 
 mod arguments;
 mod artifact;
-mod blocks;
 mod check;
 mod clock;
 mod codes;
@@ -23,7 +22,6 @@ mod nft;
 mod progress;
 mod prove;
 mod render;
-mod rules;
 mod snapshot;
 mod terminal;
 mod unit;

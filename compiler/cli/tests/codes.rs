@@ -45,7 +45,7 @@ const WITHOUT_EXAMPLE: [(&str, &str); 24] = [
 #[test]
 fn every_code_has_a_page_and_every_page_a_code() {
     let mut codes = BTreeSet::new();
-    for folder in ["lang/src", "compiler/src", "compiler/cli/src", "backends/src"] {
+    for folder in ["lang/src", "compiler/src", "compiler/answers/src", "compiler/cli/src", "backends/src"] {
         codes_below(&repository().join(folder), &mut codes);
     }
     let pages: BTreeSet<String> = pages().into_iter().map(|(code, _)| code).collect();

@@ -7,7 +7,7 @@ mod told;
 
 pub(crate) use told::{Role, Telling};
 
-use crate::prove;
+use egress_answers::fault;
 use egress_backends::{cilium, ebpf, kube_vip, nftables};
 use egress_compiler::Diagnostic;
 use egress_ir::{Inventory, Plane, Program, Sender, Unclear};
@@ -131,7 +131,7 @@ impl Source<'_> {
             Ok(plane) => plane,
             Err(unclear) => return Held::Unclear(unclear.reason),
         };
-        match against_source(self.program, &plane, prover).map_err(prove::unclear) {
+        match against_source(self.program, &plane, prover).map_err(fault::unclear) {
             Ok(comparison) => Held::Compared(Box::new(Compared { senders: plane.senders().to_vec(), comparison })),
             Err(Ok(reason)) => Held::Unclear(reason),
             Err(Err(defect)) => Held::Defect(defect),

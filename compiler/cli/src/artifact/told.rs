@@ -4,9 +4,8 @@
 //! responsible; and one [`Proof`].
 
 use super::{Compared, Held, Source};
-use crate::blocks::{People, Words};
-use crate::prove;
-use crate::render::{Proof, ProofKind, Standing, counted};
+use egress_answers::blocks::{People, Words};
+use egress_answers::{Proof, ProofKind, Standing, counted, fault};
 use egress_compiler::source::Place;
 use egress_compiler::{Diagnostic, Label};
 use egress_ir::{Exemption, Outcome, RuleId};
@@ -44,6 +43,7 @@ impl Telling<'_> {
     pub(crate) fn tell(&self, held: Held) -> (Vec<Diagnostic>, Proof) {
         let proof = |answer, notes: Vec<String>| Proof {
             kind: ProofKind::Artifact,
+            assertion: None,
             statement: format!("{} does what the policy says", self.name),
             control: None,
             answer,
@@ -77,10 +77,10 @@ impl Telling<'_> {
         match self.role {
             Role::Made => {
                 let message = format!("{} cannot be read back", self.name);
-                prove::defect("egress::internal::artifact", message).fact(why)
+                fault::defect("egress::internal::artifact", message).fact(why)
             }
             Role::Given => {
-                prove::unknown(format!("{} is not understood, so nothing is known about it", self.name), why)
+                fault::unknown(format!("{} is not understood, so nothing is known about it", self.name), why)
                     .help("egressc reads what it makes itself and what is written like it; nothing is guessed")
             }
         }
@@ -88,7 +88,7 @@ impl Telling<'_> {
 
     fn unknown(&self, why: &str) -> Diagnostic {
         let question = format!("it is not known whether {} does what the policy says", self.name);
-        prove::unknown(question, why)
+        fault::unknown(question, why)
     }
 
     /// A finding for each direction.
@@ -108,7 +108,7 @@ impl Telling<'_> {
             let widest = blocks.first()?;
             let message = format!("{} {what}", self.name);
             let finding = match self.role {
-                Role::Made => prove::defect("egress::internal::artifact", message),
+                Role::Made => fault::defect("egress::internal::artifact", message),
                 Role::Given => Diagnostic::error(wanted, message)
                     .help("compile the policy again, or change the policy to what is meant"),
             };

@@ -10,8 +10,8 @@ use crate::artifact::{Held, Role, Scope, Source, Telling};
 use crate::diagnose::Diagnosed;
 use crate::nft::{self, DryRun};
 use crate::progress;
-use crate::prove;
-use crate::render::{Made, Proof, Standing};
+use crate::render::Made;
+use egress_answers::{Proof, Standing, fault};
 use egress_backends::{Artifact, EmitError, cilium, ebpf, kube_vip, nftables};
 use egress_compiler::Diagnostic;
 use egress_snapshot::SigningKey;
@@ -209,7 +209,7 @@ fn sign(artifact: &mut Artifact, key: &SigningKey, found: &mut Vec<Diagnostic>) 
         }
         Err(error) => {
             found.push(
-                prove::defect("egress::internal::artifact", "the snapshot cannot be signed").fact(error.to_string()),
+                fault::defect("egress::internal::artifact", "the snapshot cannot be signed").fact(error.to_string()),
             );
             None
         }

@@ -3,7 +3,7 @@
 //! In: an artifact and its proof. Out: the artifact with a comment that says so, and findings that warn.
 
 use super::options::Target;
-use crate::render::{Proof, Standing};
+use egress_answers::{Proof, Standing};
 use egress_compiler::{Diagnostic, Severity};
 
 /// What is to be said of an artifact that is not proved.
@@ -49,12 +49,13 @@ fn snapshot(bytes: &[u8], why: String) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::ProofKind;
+    use egress_answers::ProofKind;
 
     #[test]
     fn the_comment_is_one_line_after_the_first() {
         let proof = Proof {
             kind: ProofKind::Artifact,
+            assertion: None,
             statement: String::new(),
             control: None,
             answer: Standing::Unknown,

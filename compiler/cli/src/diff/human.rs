@@ -3,7 +3,7 @@
 //! In: a page. Out: text, with ANSI colours if asked for.
 
 use super::{Change, Page, Reason, Version, way, word};
-use crate::blocks::shortened;
+use egress_answers::blocks::shortened;
 use egress_verifier::Direction;
 
 /// The most changes that are shown.

@@ -4,7 +4,7 @@
 //! that it neither formats the page nor calls anybody.
 
 use super::{Change, Page, Reason, Version, way, word};
-use crate::blocks::shortened;
+use egress_answers::blocks::shortened;
 use egress_verifier::Direction;
 
 /// The most changes that the table shows: a comment has a limited length.

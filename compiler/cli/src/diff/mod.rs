@@ -10,15 +10,16 @@ mod markdown;
 mod side;
 
 use crate::arguments::Format;
-use crate::blocks::{People, Told, Way, Words};
 use crate::clock;
 use crate::diagnose::{self, Known};
 use crate::exit::{Failure, Outcome};
 use crate::progress;
-use crate::prove::{self, ProofArguments, Session, Work};
-use crate::render::{self, counted};
-use crate::rules::Rules;
+use crate::prove::{ProofArguments, Session, Work};
+use crate::render;
 use crate::terminal::{self, Colour};
+use egress_answers::blocks::{People, Told, Way, Words};
+use egress_answers::rules::Rules;
+use egress_answers::{counted, fault};
 use egress_compiler::Diagnostic;
 use egress_ir::{Date, Flow, Program, RuleId, Speaking, Verdict};
 use egress_verifier::diff::responsible;
@@ -90,10 +91,10 @@ pub(crate) fn run(options: &Diff, colour: Colour) -> Result<Outcome, Failure> {
     let compared =
         progress::during("comparing", || egress_verifier::diff(before, after, inventory.as_ref(), &mut session.prover));
     let closed = session.close();
-    let diff = match compared.map_err(prove::unclear) {
+    let diff = match compared.map_err(fault::unclear) {
         Ok(diff) => diff,
         Err(Ok(reason)) => {
-            let unknown = prove::unknown("it is not known what the change does", reason);
+            let unknown = fault::unknown("it is not known what the change does", reason);
             options.without_answer("the change", &Side::default(), &[unknown], colour)?;
             return Ok(Outcome::Unknown);
         }

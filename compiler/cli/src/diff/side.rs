@@ -5,8 +5,8 @@
 use super::git::Tree;
 use crate::arguments::RootArgument;
 use crate::exit::Failure;
-use crate::render::counted;
 use crate::unit::{self, Unit};
+use egress_answers::counted;
 use egress_compiler::{Compiled, Diagnostic, Files, Input, Options, Severity, Source};
 use egress_ir::{Arena, Date, Program, SourceId};
 

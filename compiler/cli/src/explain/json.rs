@@ -2,9 +2,10 @@
 //!
 //! In: an explanation. Out: the object, with keys in a fixed order.
 
-use super::reasons::Explanation;
-use crate::render::{Tool, VERSION, flow_as_json, to_text};
-use crate::rules::Rules;
+use crate::render::{Tool, VERSION, to_text};
+use egress_answers::explain::Explanation;
+use egress_answers::objects::flow as flow_as_json;
+use egress_answers::rules::Rules;
 use egress_compiler::Source;
 use egress_ir::{Arena, GatewayId, Program, RuleId, SourceId, Verdict};
 use serde_json::{Value, json};

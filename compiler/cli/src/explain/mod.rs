@@ -3,10 +3,7 @@
 //! In: a flow as people type it, and a unit; or a code. Out: the decision with its reasons, or the code's page. The
 //! decision is the evaluator's own; nothing here decides.
 
-mod destination;
 mod json;
-mod reasons;
-mod show;
 mod source;
 
 use crate::arguments::{Format, UnitArguments, WorldArguments};
@@ -15,9 +12,8 @@ use crate::diagnose::{self, Diagnosed};
 use crate::exit::{Failure, Outcome};
 use crate::render;
 use crate::terminal::{self, Colour};
-use egress_compiler::Severity;
-use egress_ir::{Destination, Flow, Program, Verdict};
-use reasons::Explanation;
+use egress_answers::explain::{Explanation, Question, show};
+use egress_ir::{Program, Verdict};
 
 /// The options of `explain`.
 #[derive(Debug, clap::Args)]
@@ -59,22 +55,13 @@ pub(crate) fn run(options: &Explain, colour: Colour) -> Result<Outcome, Failure>
         return Err(Failure::new("explain needs `--to`: where does the flow go?")
             .help("such as `--from shop/checkout --to 1.2.3.4:443/tcp`, or give a code such as `egress::rule::dead`"));
     };
-    let to = destination::parse(to)?;
-    let names = options.name.iter().map(|name| destination::name(name)).collect::<Result<_, _>>()?;
+    let question = Question::new(options.from.sender(), to, &options.name)?;
     let diagnosed = diagnose::run(&options.unit, &options.world)?;
     let Some(program) = &diagnosed.compiled.program else {
         return without_program(options, colour, &diagnosed);
     };
-    let sender = source::find(&options.from, program, diagnosed.inventory.as_ref())?;
-    let destination = Destination { address: to.address, names };
-    let flow = Flow { workload: sender.workload, destination, port: to.port };
-    if !flow.is_well_formed() {
-        return Err(Failure::new(format!("there is no such flow as {flow}"))
-            .help("ICMP is for IPv4 and ICMPv6 for IPv6, and an address sends within its own family"));
-    }
-    let mut explanation = Explanation::of(program, flow);
-    explanation.assumptions = sender.assumptions.into_iter().chain(to.assumption).collect();
-    explanation.assumptions.extend(doubt(&diagnosed));
+    let findings = &diagnosed.compiled.diagnostics;
+    let explanation = question.answer(program, findings, diagnosed.inventory.as_ref())?;
     terminal::print(&answer(options, colour, program, &diagnosed, &explanation))?;
     let is_conflict = matches!(explanation.decision.verdict, Verdict::Conflict(_));
     Ok(if is_conflict { Outcome::Findings } else { Outcome::Holds })
@@ -99,12 +86,6 @@ fn without_program(options: &Explain, colour: Colour, diagnosed: &Diagnosed) -> 
     Ok(diagnosed.outcome(findings, false))
 }
 
-/// What makes the answer doubtful.
-fn doubt(diagnosed: &Diagnosed) -> Option<String> {
-    let errors = diagnosed.compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-    (errors > 0).then(|| format!("the policies have {}, which `egressc check` shows", render::counted(errors, "error")))
-}
-
 fn answer(
     options: &Explain,
     colour: Colour,
@@ -114,7 +95,7 @@ fn answer(
 ) -> String {
     let sources = &diagnosed.compiled.sources;
     match options.format {
-        AnswerFormat::Human => show::show(program, sources, explanation, colour.on_stdout()),
+        AnswerFormat::Human => show(program, sources, explanation, colour.on_stdout()),
         AnswerFormat::Json => json::show(program, sources, explanation),
     }
 }

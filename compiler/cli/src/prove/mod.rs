@@ -8,7 +8,7 @@ mod cache;
 use cache::File;
 use egress_compiler::Diagnostic;
 use egress_verifier::prover::Effort;
-use egress_verifier::{Cache, Fault, Limits, Prover};
+use egress_verifier::{Cache, Limits, Prover};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl ProofArguments {
 impl std::fmt::Display for Work {
     /// `1234 lemmas, 1200 of them remembered, 1 query`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counted = crate::render::counted;
+        let counted = egress_answers::counted;
         f.write_str(&counted(self.lemmas, "lemma"))?;
         if self.remembered > 0 {
             write!(f, ", {} of them remembered", self.remembered)?;
@@ -124,44 +124,6 @@ impl std::fmt::Display for Work {
             more => write!(f, ", {more} queries"),
         }
     }
-}
-
-/// What is to be said of a fault that is not about what was asked: a defect of egressc. The reason of any other.
-///
-/// # Errors
-/// The defect, as a finding.
-pub(crate) fn unclear(fault: Fault) -> Result<String, Box<Diagnostic>> {
-    match fault {
-        Fault::Unclear(unclear) => Ok(unclear.reason),
-        Fault::Unconfirmed(_) => {
-            let message = "the evaluators do not confirm a flow that a proof was refuted with";
-            Err(Box::new(defect("egress::internal::witness", message).fact(fault.to_string())))
-        }
-        Fault::BrokenLemma => {
-            let message = "the solver refutes a lemma that an answer rests on, so there is no answer";
-            Err(Box::new(defect("egress::internal::lemma", message)))
-        }
-    }
-}
-
-/// The code of a question without an answer.
-const UNKNOWN: &str = "egress::proof::unknown";
-
-/// A question without an answer, and why there is none.
-pub(crate) fn unknown(question: impl Into<String>, reason: impl Into<String>) -> Diagnostic {
-    Diagnostic::error(UNKNOWN, question)
-        .fact(reason)
-        .help(format!("what can be done about it: egressc explain {UNKNOWN}"))
-}
-
-/// Whether the finding says that something is not known.
-pub(crate) fn is_unknown(finding: &Diagnostic) -> bool {
-    finding.code == UNKNOWN
-}
-
-/// A defect of egressc.
-pub(crate) fn defect(code: &'static str, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error(code, message).help("please report this with the policy")
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -3,8 +3,9 @@
 //! In: a report. Out: one `::error …::…` line for each finding, and a summary that is no command.
 //! See <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
 
-use super::place::Index;
-use super::{Report, Summary, coverage, proofs};
+use super::{Report, Summary, proofs};
+use egress_answers::coverage;
+use egress_answers::place::Index;
 use egress_compiler::{Diagnostic, Severity};
 
 /// The report.

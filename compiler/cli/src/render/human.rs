@@ -3,9 +3,10 @@
 //! In: a report. Out: text, with ANSI colours if asked for. Snippets are drawn by miette; one finding shows its labels
 //! in all files, because [`Stitched`] lays the files end to end as one text.
 
-use super::place::{Index, Lines};
-use super::{Report, Summary, counted, coverage, proofs};
+use super::{Report, Summary, proofs};
 use crate::codes;
+use egress_answers::place::{Index, Lines};
+use egress_answers::{counted, coverage};
 use egress_compiler::{Diagnostic, Label, Severity};
 use egress_ir::SourceId;
 use miette::{

@@ -3,20 +3,18 @@
 //! In: a [`Report`]. Out: text for standard output. Sources are attached to findings here and nowhere else. Never
 //! decides what is a finding, and never writes anything.
 
-mod coverage;
 mod github;
 mod human;
 mod json;
-mod place;
 mod proofs;
 mod sarif;
 
-pub(crate) use coverage::{Covered, Parts, RuleShare};
-pub(crate) use json::{Tool, VERSION, flow as flow_as_json, place as place_as_json, to_text};
-pub(crate) use place::Index;
+pub(crate) use json::{Tool, VERSION, to_text};
 
 use crate::arguments::Format;
 use crate::prove::Work;
+use egress_answers::coverage::Covered;
+use egress_answers::{Proof, counted};
 use egress_compiler::{Diagnostic, Severity, Source};
 use egress_ir::{Arena, SourceId};
 
@@ -64,57 +62,6 @@ impl std::fmt::Display for Made {
     }
 }
 
-/// Something that was to be proved.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub(crate) struct Proof {
-    /// What it is about.
-    pub(crate) kind: ProofKind,
-    /// What is claimed, such as an assertion as it was written.
-    pub(crate) statement: String,
-    /// The control that asks for it.
-    pub(crate) control: Option<String>,
-    /// Whether it holds.
-    pub(crate) answer: Standing,
-    /// Why it is unknown, or what the proof is about, a few words each.
-    pub(crate) notes: Vec<String>,
-    /// The flows that refute it, the widest block first, see `docs/json.md`.
-    pub(crate) blocks: Vec<serde_json::Value>,
-}
-
-/// What a proof is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ProofKind {
-    /// What the checker says about rules.
-    Findings,
-    /// An assertion of the policy.
-    Assertion,
-    /// An artifact and its source.
-    Artifact,
-}
-
-/// What became of a proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Standing {
-    /// It holds for every flow.
-    Proved,
-    /// Nobody knows.
-    Unknown,
-    /// It does not hold.
-    Refuted,
-}
-
-impl std::fmt::Display for Standing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Proved => "proved",
-            Self::Unknown => "unknown",
-            Self::Refuted => "refuted",
-        })
-    }
-}
-
 /// How many findings there are of each severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Summary {
@@ -151,9 +98,4 @@ impl std::fmt::Display for Summary {
         let parts: Vec<String> = parts.into_iter().filter(|(_, n)| *n > 0).map(|(what, n)| counted(n, what)).collect();
         if parts.is_empty() { f.write_str("no findings") } else { f.write_str(&parts.join(", ")) }
     }
-}
-
-/// `1 error`, `2 errors`.
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

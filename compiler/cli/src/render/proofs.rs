@@ -2,7 +2,8 @@
 //!
 //! In: a report. Out: lines for people. What is wrong is among the findings; here stands what is known.
 
-use super::{Proof, ProofKind, Report, Standing, counted};
+use super::Report;
+use egress_answers::{Proof, ProofKind, Standing, counted};
 
 /// The lines; none where nothing was to be proved.
 pub(super) fn lines(report: &Report<'_>) -> String {

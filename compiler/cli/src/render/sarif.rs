@@ -5,8 +5,8 @@
 
 use super::Report;
 use super::json::to_text;
-use super::place::Index;
 use crate::codes;
+use egress_answers::place::Index;
 use egress_compiler::{Diagnostic, Label, Severity};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use crate::compile::Target;
 use crate::disk;
 use crate::exit::Failure;
 use crate::nft;
-use crate::render::Proof;
+use egress_answers::Proof;
 use egress_backends::{kube_vip, nftables};
 use egress_compiler::Diagnostic;
 use egress_verifier::Prover;

@@ -4,9 +4,6 @@
 //! everything is. All answers are about every flow; none is sampled.
 
 mod artifact;
-mod assertions;
-mod claims;
-mod coverage;
 
 use crate::arguments::{FindingsArguments, UnitArguments, WorldArguments};
 use crate::artifact::{Scope, Source};
@@ -15,9 +12,11 @@ use crate::diagnose::{self, Diagnosed};
 use crate::exit::{Failure, Outcome};
 use crate::progress;
 use crate::prove::{ProofArguments, Session};
-use crate::render::{self, Covered, Proof};
+use crate::render;
 use crate::terminal::{self, Colour};
 use artifact::Given;
+use egress_answers::coverage::{self, Covered};
+use egress_answers::{Asserted, Proof, claims};
 use egress_compiler::{Diagnostic, diagnostic};
 use egress_verifier::assertions::Population;
 
@@ -189,7 +188,7 @@ impl Verify {
             Some(inventory) if self.running => Population::Running(inventory),
             known => Population::Possible(known),
         };
-        let asserted = assertions::Asserted { program, sources: &compiled.sources };
+        let asserted = Asserted { program, sources: &compiled.sources };
         if self.coverage {
             let found = progress::during("proving coverage", || coverage::coverage(&asserted, population, prover));
             page.coverage = found.covered;

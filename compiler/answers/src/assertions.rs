@@ -4,12 +4,12 @@
 //! flow that breaks it, the widest blocks, the rules responsible and what to remove; and one [`Proof`] each.
 
 use crate::blocks::{People, Words, shortened};
-use crate::prove;
-use crate::render::{Proof, ProofKind, Standing, counted};
+use crate::fault;
 use crate::rules::Rules;
+use crate::{Proof, ProofKind, Standing, counted};
 use egress_compiler::source::Place;
 use egress_compiler::{Diagnostic, Label, Source};
-use egress_ir::{Arena, Assertion, Claim, OriginId, Program, RuleId, Sender, SourceId};
+use egress_ir::{Arena, Assertion, AssertionId, Claim, OriginId, Program, RuleId, Sender, SourceId};
 use egress_lang::span::Span;
 use egress_verifier::assertions::{self, Breach, Conclusion, Fix, Population, Report, Verdict};
 use egress_verifier::{Answer, Prover};
@@ -22,16 +22,19 @@ const RULES: usize = 6;
 const QUOTED: usize = 120;
 
 /// The assertions of a program.
-#[derive(Clone, Copy)]
-pub(super) struct Asserted<'a> {
-    pub(super) program: &'a Program,
-    pub(super) sources: &'a Arena<SourceId, Source>,
+#[derive(Clone, Copy, Debug)]
+pub struct Asserted<'a> {
+    /// The program that holds them.
+    pub program: &'a Program,
+    /// The texts that the program was read from.
+    pub sources: &'a Arena<SourceId, Source>,
 }
 
 impl Asserted<'_> {
-    /// Proves all of them.
-    pub(super) fn prove(&self, population: Population<'_>, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
-        match assertions::prove(self.program, population, prover).map_err(prove::unclear) {
+    /// Proves all of them: a finding for each that does not hold, says nothing or is unknown, and a proof for each, in the
+    /// order of the program.
+    pub fn prove(&self, population: Population<'_>, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
+        match assertions::prove(self.program, population, prover).map_err(fault::unclear) {
             Ok(Report { senders, verdicts }) => self.tell(&senders, &verdicts),
             Err(Ok(reason)) => self.without_answer(&reason),
             Err(Err(defect)) => self.defective(*defect),
@@ -39,73 +42,67 @@ impl Asserted<'_> {
     }
 
     /// What is known of each.
-    pub(super) fn tell(&self, senders: &[Sender], verdicts: &[Verdict]) -> (Vec<Diagnostic>, Vec<Proof>) {
+    pub(crate) fn tell(&self, senders: &[Sender], verdicts: &[Verdict]) -> (Vec<Diagnostic>, Vec<Proof>) {
         let program = self.program;
         let name = |id| program.gateways.at(id).name.clone();
         let words =
             Words { people: People::new(senders, &[program]), programs: vec![program], gateway: Box::new(name) };
         let rules = Rules::new(program, self.sources);
         let told = verdicts.iter().map(|verdict| {
-            let assertion = program.assertions.at(verdict.assertion);
-            let text = rules.text(assertion.origin).unwrap_or_default();
-            self.one(assertion, text, &verdict.conclusion, &words)
+            let text = rules.text(program.assertions.at(verdict.assertion).origin).unwrap_or_default();
+            self.one(verdict, text, &words)
         });
         let (findings, proofs): (Vec<Option<Diagnostic>>, Vec<Proof>) = told.unzip();
         (findings.into_iter().flatten().collect(), proofs)
     }
 
     /// Nothing is known of any, for one reason.
-    pub(super) fn without_answer(&self, reason: &str) -> (Vec<Diagnostic>, Vec<Proof>) {
-        let unknown = prove::unknown("it is not known whether the assertions hold", reason);
+    pub(crate) fn without_answer(&self, reason: &str) -> (Vec<Diagnostic>, Vec<Proof>) {
+        let unknown = fault::unknown("it is not known whether the assertions hold", reason);
         (vec![unknown], self.all_unknown(reason))
     }
 
     /// A defect of egressc leaves all of them open.
-    pub(super) fn defective(&self, defect: Diagnostic) -> (Vec<Diagnostic>, Vec<Proof>) {
+    pub(crate) fn defective(&self, defect: Diagnostic) -> (Vec<Diagnostic>, Vec<Proof>) {
         let why = defect.message.clone();
         (vec![defect], self.all_unknown(&why))
     }
 
     fn all_unknown(&self, reason: &str) -> Vec<Proof> {
         let rules = Rules::new(self.program, self.sources);
-        let proof = |assertion: &Assertion| {
+        let proof = |(id, assertion): (AssertionId, &Assertion)| {
             let text = rules.text(assertion.origin).unwrap_or_default();
-            self.proof(assertion, text, Standing::Unknown, vec![reason.to_owned()])
+            self.proof(id, text, Standing::Unknown, vec![reason.to_owned()])
         };
-        self.program.assertions.values().map(proof).collect()
+        self.program.assertions.iter().map(proof).collect()
     }
 
-    fn one(
-        &self,
-        assertion: &Assertion,
-        text: String,
-        conclusion: &Conclusion,
-        words: &Words<'_>,
-    ) -> (Option<Diagnostic>, Proof) {
+    fn one(&self, verdict: &Verdict, text: String, words: &Words<'_>) -> (Option<Diagnostic>, Proof) {
+        let (id, assertion) = (verdict.assertion, self.program.assertions.at(verdict.assertion));
         let quoted = quoted(&text);
         let blamed = |finding: Diagnostic, what: &str| {
             let finding = finding.label(Label::primary(self.place(assertion.origin), what));
             self.control(assertion).into_iter().fold(finding, |finding, name| finding.fact(format!("control {name}")))
         };
-        match conclusion {
-            Conclusion::Answer(Answer::Proved) => (None, self.proof(assertion, text, Standing::Proved, Vec::new())),
+        match &verdict.conclusion {
+            Conclusion::Answer(Answer::Proved) => (None, self.proof(id, text, Standing::Proved, Vec::new())),
             Conclusion::Answer(Answer::Unknown(reason)) => {
-                let unknown = prove::unknown(format!("it is not known whether `{quoted}` holds"), reason);
-                let proof = self.proof(assertion, text, Standing::Unknown, vec![reason.clone()]);
+                let unknown = fault::unknown(format!("it is not known whether `{quoted}` holds"), reason);
+                let proof = self.proof(id, text, Standing::Unknown, vec![reason.clone()]);
                 (Some(blamed(unknown, "not known to hold")), proof)
             }
             Conclusion::Vacuous(empty) => {
                 let message = format!("`{quoted}` says nothing: {empty}");
                 let vacuous = Diagnostic::error("egress::assert::vacuous", message);
                 let vacuous = vacuous.help("correct the sets that it names: a proof of nothing is no proof");
-                let proof = self.proof(assertion, text, Standing::Refuted, vec![format!("it says nothing: {empty}")]);
+                let proof = self.proof(id, text, Standing::Refuted, vec![format!("it says nothing: {empty}")]);
                 (Some(blamed(vacuous, "speaks of no flow")), proof)
             }
             Conclusion::Answer(Answer::Refuted(breach)) => {
                 let failed = Diagnostic::error("egress::assert::failed", format!("`{quoted}` does not hold"));
                 let failed = self.breached(blamed(failed, "does not hold"), assertion, breach, words);
                 let count = counted(breach.blocks.len(), "block");
-                let mut proof = self.proof(assertion, text, Standing::Refuted, vec![count]);
+                let mut proof = self.proof(id, text, Standing::Refuted, vec![count]);
                 let blocks = breach.blocks.iter().map(|block| words.tell(block).json("demanded", "decided"));
                 proof.blocks = blocks.collect();
                 if let Fix::Remove(rules) = &breach.fix {
@@ -163,9 +160,9 @@ impl Asserted<'_> {
         format!("`{}`", self.program.rule_name(rule))
     }
 
-    fn proof(&self, assertion: &Assertion, statement: String, answer: Standing, notes: Vec<String>) -> Proof {
-        let control = self.control(assertion);
-        Proof { kind: ProofKind::Assertion, statement, control, answer, notes, blocks: Vec::new() }
+    fn proof(&self, id: AssertionId, statement: String, answer: Standing, notes: Vec<String>) -> Proof {
+        let control = self.control(self.program.assertions.at(id));
+        Proof { kind: ProofKind::Assertion, assertion: Some(id), statement, control, answer, notes, blocks: Vec::new() }
     }
 
     /// `PCI-DSS 1.3.2 Outbound traffic …`
@@ -175,13 +172,13 @@ impl Asserted<'_> {
     }
 
     /// Where something of the program stands.
-    pub(super) fn place(&self, origin: OriginId) -> Place {
+    pub(crate) fn place(&self, origin: OriginId) -> Place {
         let origin = self.program.origins.entries.at(origin);
         Place::new(origin.source, Span::new(origin.start, origin.end))
     }
 
     /// Names of rules, the first few.
-    pub(super) fn listed(&self, rules: impl Iterator<Item = RuleId>) -> String {
+    pub(crate) fn listed(&self, rules: impl Iterator<Item = RuleId>) -> String {
         shortened(&rules.map(|rule| self.named(rule)).collect::<Vec<_>>())
     }
 }

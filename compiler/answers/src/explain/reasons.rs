@@ -6,35 +6,36 @@ use egress_ir::{Block, BlockId, BlockKind, Decision, Flow, Program, RuleId, Spea
 
 /// A decision with its reasons.
 #[derive(Clone, Debug)]
-pub(super) struct Explanation {
+pub struct Explanation {
     /// The flow.
-    pub(super) flow: Flow,
+    pub flow: Flow,
     /// What the evaluator says.
-    pub(super) decision: Decision,
+    pub decision: Decision,
     /// Every rule that matches, whether or not it makes the decision, by id.
-    pub(super) matching: Vec<RuleId>,
+    pub matching: Vec<RuleId>,
     /// The blocks that speak about the workload, by id.
-    pub(super) blocks: Vec<BlockId>,
+    pub blocks: Vec<BlockId>,
     /// Single rules without which the verdict would be another, and that verdict.
-    pub(super) pivots: Vec<(RuleId, Verdict)>,
+    pub pivots: Vec<(RuleId, Verdict)>,
     /// Rules that could be written, as they would be written, and the block in which each belongs.
-    pub(super) additions: Vec<Addition>,
+    pub additions: Vec<Addition>,
     /// What was taken for granted.
-    pub(super) assumptions: Vec<String>,
+    pub assumptions: Vec<String>,
 }
 
 /// A rule that would change the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Addition {
+pub struct Addition {
     /// The block it belongs in, one of those that speak about the workload.
-    pub(super) block: BlockId,
+    pub block: BlockId,
     /// The rule.
-    pub(super) rule: String,
+    pub rule: String,
 }
 
 impl Explanation {
     /// Explains a flow.
-    pub(super) fn of(program: &Program, flow: Flow) -> Self {
+    #[must_use]
+    pub fn of(program: &Program, flow: Flow) -> Self {
         let speaking = Speaking::about(program, &flow.workload);
         let decision = speaking.decide(&flow, |_| true);
         let is_inside = decision.verdict == Verdict::Inside;
@@ -51,7 +52,8 @@ impl Explanation {
     }
 
     /// The matching rules that do not make the decision.
-    pub(super) fn bystanders(&self) -> Vec<RuleId> {
+    #[must_use]
+    pub fn bystanders(&self) -> Vec<RuleId> {
         self.matching.iter().copied().filter(|rule| !self.decision.rules.contains(rule)).collect()
     }
 }

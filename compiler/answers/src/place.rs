@@ -9,41 +9,41 @@ use std::collections::BTreeMap;
 
 /// Where the lines of each source begin.
 #[derive(Clone, Debug)]
-pub(crate) struct Index<'s> {
+pub struct Index<'s> {
     files: BTreeMap<SourceId, Lines<'s>>,
 }
 
 /// The lines of one source.
 #[derive(Clone, Debug)]
-pub(crate) struct Lines<'s> {
+pub struct Lines<'s> {
     /// The source.
-    pub(crate) source: &'s Source,
+    pub source: &'s Source,
     // INVARIANT: sorted, the first of them 0, each at a character's first byte.
     starts: Vec<usize>,
 }
 
 /// A place in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub(crate) struct Position {
+pub struct Position {
     /// The line, from 1.
-    pub(crate) line: usize,
+    pub line: usize,
     /// The column in characters, from 1.
-    pub(crate) column: usize,
+    pub column: usize,
     /// The column in UTF-16 code units, from 1.
     #[serde(skip)]
-    pub(crate) utf16: usize,
+    pub utf16: usize,
     /// The byte offset, from 0.
-    pub(crate) offset: usize,
+    pub offset: usize,
 }
 
 impl<'s> Index<'s> {
     /// Finds the lines of all sources.
-    pub(crate) fn new(sources: &'s Arena<SourceId, Source>) -> Self {
+    pub fn new(sources: &'s Arena<SourceId, Source>) -> Self {
         Self { files: sources.iter().map(|(id, source)| (id, Lines::new(source))).collect() }
     }
 
     /// The lines of a source, if it is of this unit.
-    pub(crate) fn file(&self, source: SourceId) -> Option<&Lines<'s>> {
+    pub fn file(&self, source: SourceId) -> Option<&Lines<'s>> {
         self.files.get(&source)
     }
 }
@@ -55,7 +55,7 @@ impl<'s> Lines<'s> {
     }
 
     /// The place of a byte offset.
-    pub(crate) fn position(&self, offset: u32) -> Position {
+    pub fn position(&self, offset: u32) -> Position {
         let text = &*self.source.text;
         let mut offset = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
         while !text.is_char_boundary(offset) {
@@ -68,17 +68,17 @@ impl<'s> Lines<'s> {
     }
 
     /// The number, from 0, of the line that holds a byte offset.
-    pub(crate) fn line_of(&self, offset: usize) -> usize {
+    pub fn line_of(&self, offset: usize) -> usize {
         self.starts.partition_point(|&start| start <= offset).saturating_sub(1)
     }
 
     /// The offset at which line `line`, counted from 0, begins; the text's length beyond the last.
-    pub(crate) fn start(&self, line: usize) -> usize {
+    pub fn start(&self, line: usize) -> usize {
         self.starts.get(line).copied().unwrap_or(self.source.text.len())
     }
 
     /// The number of lines.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.starts.len()
     }
 }

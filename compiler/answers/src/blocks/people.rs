@@ -5,7 +5,7 @@
 
 use super::destinations::addresses;
 use super::shortened;
-use crate::render::counted;
+use crate::counted;
 use egress_ir::{
     AddressSet, NamespaceSelector, Operator, PodSelector, Program, Requirement, Selector, Sender, Workload, WorkloadSet,
 };
@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everybody who sends, with names.
-pub(crate) struct People<'w> {
+pub struct People<'w> {
     senders: &'w [Sender],
     /// What each set is called, and which senders are in it.
     sets: Vec<(String, BTreeSet<usize>)>,
@@ -27,7 +27,7 @@ type Asked = (Vec<usize>, bool, bool);
 
 impl<'w> People<'w> {
     /// Senders, and the programs whose policies speak about them.
-    pub(crate) fn new(senders: &'w [Sender], programs: &[&Program]) -> Self {
+    pub fn new(senders: &'w [Sender], programs: &[&Program]) -> Self {
         let mut called: BTreeMap<&WorkloadSet, String> = BTreeMap::new();
         for program in programs {
             let declared: BTreeMap<_, _> = program.workload_names.iter().map(|(name, id)| (*id, name)).collect();
@@ -52,7 +52,7 @@ impl<'w> People<'w> {
     }
 
     /// The senders of a block in words.
-    pub(crate) fn who(&self, block: &Block) -> String {
+    pub fn who(&self, block: &Block) -> String {
         let asked = (block.senders.clone(), block.addresses.v4.is_empty(), block.addresses.v6.is_empty());
         if let Some(known) = self.said.borrow().get(&asked) {
             return known.clone();
@@ -78,7 +78,7 @@ impl<'w> People<'w> {
     }
 
     /// Who of a block runs, sorted.
-    pub(crate) fn pods(&self, block: &Block) -> Vec<String> {
+    pub fn pods(&self, block: &Block) -> Vec<String> {
         let senders = block.senders.iter().filter_map(|&place| self.senders.get(place));
         let pods = senders.flat_map(|sender| &sender.pods);
         let names: BTreeSet<String> = pods.map(|pod| Workload::Pod(pod.clone()).to_string()).collect();

@@ -2,18 +2,20 @@
 //!
 //! In: a compiled unit. Out: the proof, or the defect of egressc that it uncovered.
 
-use crate::prove;
-use crate::render::{Proof, ProofKind, Standing, counted};
+use crate::fault;
+use crate::{Proof, ProofKind, Standing, counted};
 use egress_compiler::{Compiled, Diagnostic};
 use egress_ir::{Program, RuleId};
 use egress_verifier::{Answer, Prover, claims};
 use std::collections::BTreeSet;
 
-/// Proves all that is said and left unsaid about dead, redundant, overridden, conflicting and rebound rules.
-pub(super) fn confirm(program: &Program, compiled: &Compiled, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
+/// Proves all that is said and left unsaid about dead, redundant, overridden, conflicting and rebound rules. The finding,
+/// if there is one, says that this is unknown, or that it is wrong; the proof is always one.
+pub fn confirm(program: &Program, compiled: &Compiled, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
     let rules: BTreeSet<RuleId> = compiled.claims.iter().flat_map(|claims| claims.about.iter().copied()).collect();
     let proof = |answer, notes: Vec<String>| Proof {
         kind: ProofKind::Findings,
+        assertion: None,
         statement: format!("what `egressc check` says, and leaves unsaid, about {}", counted(rules.len(), "rule")),
         control: None,
         answer,
@@ -25,9 +27,9 @@ pub(super) fn confirm(program: &Program, compiled: &Compiled, prover: &mut Prove
         return (Vec::new(), vec![proof(Standing::Unknown, vec![why])]);
     }
     for claims in &compiled.claims {
-        let found = match claims::confirm(program, claims, prover).map_err(prove::unclear) {
+        let found = match claims::confirm(program, claims, prover).map_err(fault::unclear) {
             Ok(Answer::Proved) => continue,
-            Ok(Answer::Refuted(disagreement)) => Err(prove::defect(
+            Ok(Answer::Refuted(disagreement)) => Err(fault::defect(
                 "egress::internal::claim",
                 "a proof refutes what the checker says of a rule, so neither is to be trusted",
             )
@@ -37,7 +39,7 @@ pub(super) fn confirm(program: &Program, compiled: &Compiled, prover: &mut Prove
         };
         return match found {
             Ok(reason) => {
-                let unknown = prove::unknown("it is not known whether the findings about rules hold", reason.clone());
+                let unknown = fault::unknown("it is not known whether the findings about rules hold", reason.clone());
                 (vec![unknown], vec![proof(Standing::Unknown, vec![reason])])
             }
             Err(defect) => {

@@ -3,10 +3,14 @@
 //! In: a program with assertions. Out: shares of the outside, a note for each rule that no assertion depends on, and
 //! what is known of the assertions, which comes at no extra cost.
 
-use super::assertions::Asserted;
+mod lines;
+
+pub use lines::{Covered, Parts, RuleShare, lines};
+
+use crate::Asserted;
 use crate::blocks::People;
-use crate::prove;
-use crate::render::{Covered, Parts, Proof, RuleShare, counted};
+use crate::fault;
+use crate::{Proof, counted};
 use egress_compiler::{Diagnostic, Label};
 use egress_ir::{AddressSet, Flow, Outcome, PortSet, RuleId, Workload};
 use egress_verifier::assertions::Population;
@@ -15,16 +19,19 @@ use egress_verifier::{Answer, Block, Prover};
 use std::collections::BTreeMap;
 
 /// What coverage shows.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) covered: Vec<Covered>,
-    pub(super) findings: Vec<Diagnostic>,
-    pub(super) proofs: Vec<Proof>,
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// A group of workloads each, about whom the same blocks speak.
+    pub covered: Vec<Covered>,
+    /// What is to be said of rules and of assertions.
+    pub findings: Vec<Diagnostic>,
+    /// What is known of each assertion.
+    pub proofs: Vec<Proof>,
 }
 
-/// Finds out what is covered.
-pub(super) fn coverage(asserted: &Asserted<'_>, population: Population<'_>, prover: &mut Prover) -> Found {
-    let coverage = match covered(asserted.program, population, prover).map_err(prove::unclear) {
+/// Finds out what is covered; [`lines`] writes it for people.
+pub fn coverage(asserted: &Asserted<'_>, population: Population<'_>, prover: &mut Prover) -> Found {
+    let coverage = match covered(asserted.program, population, prover).map_err(fault::unclear) {
         Ok(coverage) => coverage,
         Err(Ok(reason)) => {
             let (findings, proofs) = asserted.without_answer(&reason);
@@ -58,7 +65,7 @@ fn unpinned(
     if let Some(reason) = unknown {
         let unknown = rules.iter().filter(|(_, answer)| matches!(answer, Answer::Unknown(_))).map(|(rule, _)| *rule);
         let question = format!("it is not known whether assertions depend on {}", asserted.listed(unknown));
-        findings.push(prove::unknown(question, reason));
+        findings.push(fault::unknown(question, reason));
     }
     if program.assertions.is_empty() && free().next().is_some() {
         let count = counted(free().count(), "rule");

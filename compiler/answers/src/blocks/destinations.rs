@@ -8,7 +8,7 @@ use egress_ir::{AddressSet, PortSet, Prefix, Program, protocol};
 use std::net::IpAddr;
 
 /// Addresses in words.
-pub(crate) fn addresses(set: &AddressSet, programs: &[&Program]) -> String {
+pub fn addresses(set: &AddressSet, programs: &[&Program]) -> String {
     for program in programs {
         let declared = program.destination_names.iter();
         let same = |id| program.destination_sets.at(id).addresses == *set;
@@ -72,7 +72,7 @@ fn width(set: &AddressSet) -> u128 {
 }
 
 /// Ports in words: those that no packet to these addresses can have are neither told nor missed.
-pub(crate) fn ports(set: &PortSet, to: &AddressSet) -> String {
+pub fn ports(set: &PortSet, to: &AddressSet) -> String {
     let whole = |number: u8| set.contains(egress_ir::Port::new(number, 0));
     let numbered = |number: u8| protocol::WITH_PORTS.contains(&number) || is_icmp(number);
     let portless = (0..=u8::MAX).filter(|number| !numbered(*number) && whole(*number)).map(PortSet::protocol);

@@ -3,18 +3,14 @@
 //! In: an explanation. Out: text, with ANSI colours if asked for.
 
 use super::reasons::Explanation;
-use crate::render::counted;
+use crate::counted;
 use crate::rules::Rules;
 use egress_compiler::Source;
 use egress_ir::{Arena, BlockId, BlockKind, GatewayId, Program, RuleId, SourceId, Verdict};
 
-/// The explanation as text.
-pub(super) fn show(
-    program: &Program,
-    sources: &Arena<SourceId, Source>,
-    explanation: &Explanation,
-    coloured: bool,
-) -> String {
+/// The explanation as text, with a final line break.
+#[must_use]
+pub fn show(program: &Program, sources: &Arena<SourceId, Source>, explanation: &Explanation, coloured: bool) -> String {
     let page = Page { program, rules: Rules::new(program, sources), coloured };
     let decision = &explanation.decision;
     let mut text = format!("{}\n  {}\n", explanation.flow, page.verdict(&decision.verdict, true));

@@ -3,7 +3,7 @@
 //! In: the text of `--to` and `--name`. Out: an address and a port, or a name in its normal form. Never resolves a
 //! name: names and addresses are independent, and whoever controls a name chooses its address.
 
-use crate::exit::Failure;
+use super::Refused;
 use egress_ir::{Port, protocol};
 use egress_lang::value::{self, Wildcard};
 use std::net::IpAddr;
@@ -25,8 +25,8 @@ const FORMS: &str = "write `1.2.3.4:443/tcp`, `[2001:db8::1]:443/tcp`, `1.2.3.4 
 ///
 /// # Errors
 /// It is not of a known form.
-pub(super) fn parse(text: &str) -> Result<To, Failure> {
-    let wrong = |why: String| Failure::new(why).help(FORMS);
+pub(super) fn parse(text: &str) -> Result<To, Refused> {
+    let wrong = |why: String| Refused::new(why).help(FORMS);
     let (address, port) = split(text.trim()).ok_or_else(|| wrong(format!("`{text}` names no port")))?;
     let address: IpAddr = address.parse().map_err(|_| not_an_address(address))?;
     let assumes_tcp = port.parse::<u16>().is_ok();
@@ -39,13 +39,13 @@ pub(super) fn parse(text: &str) -> Result<To, Failure> {
 ///
 /// # Errors
 /// It is no DNS name.
-pub(super) fn name(text: &str) -> Result<String, Failure> {
+pub(super) fn name(text: &str) -> Result<String, Refused> {
     let pattern = value::host(text)
-        .map_err(|fault| Failure::new(format!("`--name`: {fault}")).help(value::Fault::help(&fault)))?;
+        .map_err(|fault| Refused::new(format!("`--name`: {fault}")).help(value::Fault::help(&fault)))?;
     match pattern.wildcard {
         Wildcard::None => Ok(pattern.name),
         Wildcard::One | Wildcard::Many => {
-            Err(Failure::new(format!("`{text}` is a pattern")).help("give one name that a workload looks up"))
+            Err(Refused::new(format!("`{text}` is a pattern")).help("give one name that a workload looks up"))
         }
     }
 }
@@ -64,11 +64,11 @@ fn split(text: &str) -> Option<(&str, &str)> {
     text.split_once(':').filter(|(_, port)| !port.contains(':'))
 }
 
-fn not_an_address(text: &str) -> Failure {
-    let failure = Failure::new(format!("`{text}` is not an address"));
+fn not_an_address(text: &str) -> Refused {
+    let refused = Refused::new(format!("`{text}` is not an address"));
     match value::host(text) {
-        Ok(_) => failure.help(format!("give the address that traffic goes to, and the name as `--name {text}`")),
-        Err(_) => failure.help(FORMS),
+        Ok(_) => refused.help(format!("give the address that traffic goes to, and the name as `--name {text}`")),
+        Err(_) => refused.help(FORMS),
     }
 }
 

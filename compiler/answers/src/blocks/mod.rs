@@ -6,10 +6,11 @@
 mod destinations;
 mod people;
 
-pub(crate) use destinations::{addresses, ports};
-pub(crate) use people::People;
+pub use destinations::{addresses, ports};
+pub use people::People;
 
-use crate::render::{counted, flow_as_json};
+use crate::counted;
+use crate::objects::flow as flow_as_json;
 use destinations::ranges;
 use egress_ir::{Flow, GatewayId, Outcome, Program};
 use egress_verifier::Block;
@@ -19,41 +20,41 @@ use serde_json::{Value, json};
 const LISTED: usize = 4;
 
 /// What blocks are told in.
-pub(crate) struct Words<'w> {
+pub struct Words<'w> {
     /// Everybody who sends, with the names that people know them by.
-    pub(crate) people: People<'w>,
+    pub people: People<'w>,
     /// The programs that declare names.
-    pub(crate) programs: Vec<&'w Program>,
+    pub programs: Vec<&'w Program>,
     /// What a gateway is called.
-    pub(crate) gateway: Box<dyn Fn(GatewayId) -> String + 'w>,
+    pub gateway: Box<dyn Fn(GatewayId) -> String + 'w>,
 }
 
 /// A block in words.
 #[derive(Clone, Debug)]
-pub(crate) struct Told<'b> {
+pub struct Told<'b> {
     /// Who sends.
-    pub(crate) who: String,
+    pub who: String,
     /// Who of them runs now, as `namespace/name`, sorted; nothing without an inventory.
-    pub(crate) pods: Vec<String>,
+    pub pods: Vec<String>,
     /// To where.
-    pub(crate) to: String,
+    pub to: String,
     /// The same in full: prefixes, and ranges where these are shorter.
-    pub(crate) ranges: Vec<String>,
+    pub ranges: Vec<String>,
     /// On which ports.
-    pub(crate) on: String,
+    pub on: String,
     /// By which names the address must have been learned, if by any.
-    pub(crate) names: &'b [String],
+    pub names: &'b [String],
     /// What happens on the left: before, or by the policy.
-    pub(crate) left: Way,
+    pub left: Way,
     /// What happens on the right: after, or by the artifact.
-    pub(crate) right: Way,
+    pub right: Way,
     /// One of the flows.
-    pub(crate) witness: &'b Flow,
+    pub witness: &'b Flow,
 }
 
 /// What happens to a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// It is stopped.
     Denied,
     /// It passes, through the gateway if one is named.
@@ -64,7 +65,7 @@ pub(crate) enum Way {
 
 impl Words<'_> {
     /// Tells a block.
-    pub(crate) fn tell<'b>(&self, block: &'b Block) -> Told<'b> {
+    pub fn tell<'b>(&self, block: &'b Block) -> Told<'b> {
         Told {
             who: self.people.who(block),
             pods: self.people.pods(block),
@@ -89,7 +90,7 @@ impl Words<'_> {
 
 impl Told<'_> {
     /// `checkout → 203.0.113.0/24 on 443/tcp as api.example.com`
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         format!("{} → {}{}", self.who, self.to, self.tail())
     }
 
@@ -100,12 +101,12 @@ impl Told<'_> {
     }
 
     /// The names by which the address must have been learned.
-    pub(crate) fn named(&self) -> String {
+    pub fn named(&self) -> String {
         self.names.join(" and ")
     }
 
     /// `12 pods, such as shop/checkout-1`; nothing without an inventory.
-    pub(crate) fn running(&self) -> Option<String> {
+    pub fn running(&self) -> Option<String> {
         match self.pods.as_slice() {
             [] => None,
             [only] => Some(format!("1 pod, {only}")),
@@ -114,7 +115,7 @@ impl Told<'_> {
     }
 
     /// As an object, see `docs/json.md`; `left` and `right` are what the sides are called.
-    pub(crate) fn json(&self, left: &str, right: &str) -> Value {
+    pub fn json(&self, left: &str, right: &str) -> Value {
         json!({
             "from": { "text": self.who, "pods": self.pods },
             "to": { "text": self.to, "ranges": self.ranges },
@@ -149,7 +150,7 @@ impl std::fmt::Display for Way {
 }
 
 /// The first few, and how many more there are.
-pub(crate) fn shortened(all: &[String]) -> String {
+pub fn shortened(all: &[String]) -> String {
     let first = all.get(..LISTED).filter(|_| all.len() > LISTED + 1);
     match first {
         None => all.join(", "),

@@ -6,53 +6,54 @@ use crate::blocks::shortened;
 
 /// What is decided for workloads about whom the same blocks speak.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub(crate) struct Covered {
+pub struct Covered {
     /// The workloads in words.
-    pub(crate) from: String,
+    pub from: String,
     /// Those of them that run.
-    pub(crate) pods: Vec<String>,
+    pub pods: Vec<String>,
     /// The policies and guardrails that speak about them.
-    pub(crate) blocks: Vec<String>,
+    pub blocks: Vec<String>,
     /// Whether one of these is a policy.
-    pub(crate) governed: bool,
+    pub governed: bool,
     /// Of IPv4.
-    pub(crate) ipv4: Parts,
+    pub ipv4: Parts,
     /// Of IPv6.
-    pub(crate) ipv6: Parts,
+    pub ipv6: Parts,
     /// What each rule decides, the most first.
-    pub(crate) rules: Vec<RuleShare>,
+    pub rules: Vec<RuleShare>,
     /// The rules that match by name; how many addresses that is, nobody knows.
-    pub(crate) by_name: Vec<String>,
+    pub by_name: Vec<String>,
 }
 
 /// Parts of the outside, addresses and ports, in percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
-pub(crate) struct Parts {
+pub struct Parts {
     /// Allowed by rules.
-    pub(crate) allowed: f64,
+    pub allowed: f64,
     /// Denied by rules.
-    pub(crate) denied: f64,
+    pub denied: f64,
     /// Denied because nothing allows it.
-    pub(crate) default: f64,
+    pub default: f64,
     /// Stopped because rules name different gateways.
-    pub(crate) conflicting: f64,
+    pub conflicting: f64,
     /// Passing because nothing governs.
-    pub(crate) ungoverned: f64,
+    pub ungoverned: f64,
 }
 
 /// What one rule decides, in percent of the outside.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub(crate) struct RuleShare {
+pub struct RuleShare {
     /// The rule.
-    pub(crate) rule: String,
+    pub rule: String,
     /// Of IPv4.
-    pub(crate) ipv4: f64,
+    pub ipv4: f64,
     /// Of IPv6.
-    pub(crate) ipv6: f64,
+    pub ipv6: f64,
 }
 
-/// The lines; none where coverage was not asked for.
-pub(super) fn lines(covered: &[Covered]) -> String {
+/// The lines, with an empty one around them; none where there is nothing.
+#[must_use]
+pub fn lines(covered: &[Covered]) -> String {
     let mut text = String::new();
     if !covered.is_empty() {
         text.push_str("\ncoverage of the outside, addresses and ports, by address:\n");

@@ -2,7 +2,8 @@
 //!
 //! In: a program and the texts it was read from. Out: lines and objects. Never decides anything.
 
-use crate::render::{Index, place_as_json};
+use crate::objects::place as place_as_json;
+use crate::place::Index;
 use egress_compiler::Source;
 use egress_compiler::source::Place;
 use egress_ir::{Action, Arena, BlockId, BlockKind, Origin, OriginId, Program, RuleId, SourceId};
@@ -10,25 +11,25 @@ use egress_lang::span::Span;
 use serde_json::{Value, json};
 
 /// The rules of one program.
-pub(crate) struct Rules<'p> {
+pub struct Rules<'p> {
     program: &'p Program,
     index: Index<'p>,
 }
 
 impl<'p> Rules<'p> {
     /// The rules of a program that was read from these sources.
-    pub(crate) fn new(program: &'p Program, sources: &'p Arena<SourceId, Source>) -> Self {
+    pub fn new(program: &'p Program, sources: &'p Arena<SourceId, Source>) -> Self {
         Self { program, index: Index::new(sources) }
     }
 
     /// `shop.egress:12`
-    pub(crate) fn place(&self, id: OriginId) -> String {
+    pub fn place(&self, id: OriginId) -> String {
         let origin = self.origin(id);
         format!("{}:{}", self.program.origins.sources.at(origin.source), origin.line)
     }
 
     /// What was written, on one line.
-    pub(crate) fn text(&self, id: OriginId) -> Option<String> {
+    pub fn text(&self, id: OriginId) -> Option<String> {
         let origin = self.origin(id);
         let text = &self.index.file(origin.source)?.source.text;
         let (start, end) = (usize::try_from(origin.start).ok()?, usize::try_from(origin.end).ok()?);
@@ -37,7 +38,7 @@ impl<'p> Rules<'p> {
     }
 
     /// `allow  shop#2  shop.egress:12`, and below it what was written and what was said.
-    pub(crate) fn lines(&self, id: RuleId) -> String {
+    pub fn lines(&self, id: RuleId) -> String {
         let rule = self.program.rules.at(id);
         let audit = if self.program.blocks.at(rule.block).audit { "  in audit mode" } else { "" };
         let head = format!("{}  {}  {}{audit}", action(rule.action), self.name(id), self.place(rule.origin));
@@ -47,17 +48,17 @@ impl<'p> Rules<'p> {
     }
 
     /// The stable name of a rule.
-    pub(crate) fn name(&self, id: RuleId) -> &'p str {
+    pub fn name(&self, id: RuleId) -> &'p str {
         self.program.rule_name(id)
     }
 
     /// Where a rule stands.
-    pub(crate) fn place_of(&self, id: RuleId) -> String {
+    pub fn place_of(&self, id: RuleId) -> String {
         self.place(self.program.rules.at(id).origin)
     }
 
     /// Owner, reason, ticket and last day of a rule.
-    pub(crate) fn said(&self, id: RuleId) -> Option<String> {
+    pub fn said(&self, id: RuleId) -> Option<String> {
         let origin = self.origin(self.program.rules.at(id).origin);
         let parts = [
             self.owner(id).map(|owner| format!("owner {owner}")),
@@ -70,7 +71,7 @@ impl<'p> Rules<'p> {
     }
 
     /// A rule as an object, see `docs/json.md`.
-    pub(crate) fn json(&self, id: RuleId) -> Value {
+    pub fn json(&self, id: RuleId) -> Value {
         let rule = self.program.rules.at(id);
         let origin = self.origin(rule.origin);
         json!({
@@ -88,7 +89,7 @@ impl<'p> Rules<'p> {
     }
 
     /// A policy or guardrail as an object, see `docs/json.md`.
-    pub(crate) fn block_as_json(&self, id: BlockId) -> Value {
+    pub fn block_as_json(&self, id: BlockId) -> Value {
         let block = self.program.blocks.at(id);
         json!({
             "name": block.name,
