@@ -35,6 +35,8 @@ pub(crate) enum Verb {
     Diff(crate::diff::Diff),
     /// Find mistakes in manifests that people wrote for a target
     Lint(crate::lint::Lint),
+    /// Serve an editor over standard input and output: the language server
+    Lsp(crate::lsp::Lsp),
     /// Say what a snapshot of the target ebpf holds
     Snapshot(crate::snapshot::Snapshot),
     /// Write policies in the one style

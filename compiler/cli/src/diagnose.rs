@@ -142,12 +142,14 @@ fn source_lines(sources: &[egress_compiler::SourceText], root: &str) -> BTreeSet
     sources.iter().map(|source| format!("{} source {}", hexadecimal(&source.bytes), from_root(&source.path))).collect()
 }
 
-fn digest(manifest: BTreeSet<String>) -> String {
+/// The digest of the lines of a manifest.
+pub(crate) fn digest(manifest: BTreeSet<String>) -> String {
     let text: String = manifest.into_iter().map(|line| line + "\n").collect();
     hexadecimal(text.as_bytes())
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -17,6 +17,7 @@ mod exit;
 mod explain;
 mod fmt;
 mod lint;
+mod lsp;
 mod man;
 mod nft;
 mod progress;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         arguments::Verb::Verify(verify) => verify::run(&verify, colour),
         arguments::Verb::Diff(diff) => diff::run(&diff, colour),
         arguments::Verb::Lint(lint) => lint::run(&lint, colour),
+        arguments::Verb::Lsp(lsp) => lsp::run(&lsp),
         arguments::Verb::Snapshot(snapshot) => snapshot::run(&snapshot),
         arguments::Verb::Fmt(fmt) => fmt::run(&fmt, colour),
         arguments::Verb::Completions(completions) => completions::run(&completions),

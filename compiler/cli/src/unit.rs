@@ -46,6 +46,17 @@ pub(crate) fn files(paths: &[String]) -> Result<Vec<String>, Failure> {
     named_files(paths, &POLICIES)
 }
 
+/// The policy files in a folder, sorted, and with `deep` also those in its folders; none is no failure. Does not read them.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn policies(folder: &str, deep: bool) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    walk(folder, &POLICIES, deep, &mut found)?;
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// The YAML files that these paths name, in the same way.
 ///
 /// # Errors
@@ -228,7 +239,7 @@ fn folded(path: &str) -> Result<(bool, Vec<String>), Failure> {
 /// The files below a folder that have one of these endings, in sorted order.
 fn walked(folder: &str, endings: &[&str]) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
-    walk(folder, endings, &mut found)?;
+    walk(folder, endings, true, &mut found)?;
     if found.is_empty() {
         let help = "name the files, or give a folder that holds some";
         let ending = endings.first().copied().unwrap_or_default();
@@ -238,7 +249,7 @@ fn walked(folder: &str, endings: &[&str]) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
-fn walk(folder: &str, endings: &[&str], found: &mut Vec<String>) -> Result<(), Failure> {
+fn walk(folder: &str, endings: &[&str], deep: bool, found: &mut Vec<String>) -> Result<(), Failure> {
     let cannot = |error| Failure::new(format!("the folder `{folder}` cannot be read: {}", disk::spoken(&error)));
     for entry in fs::read_dir(folder).map_err(cannot)? {
         let entry = entry.map_err(cannot)?;
@@ -255,8 +266,8 @@ fn walk(folder: &str, endings: &[&str], found: &mut Vec<String>) -> Result<(), F
             _ => format!("{}/{name}", folder.trim_end_matches('/')),
         };
         if kind.is_dir() {
-            if !name.starts_with('.') && name != "target" {
-                walk(&path, endings, found)?;
+            if deep && !name.starts_with('.') && name != "target" {
+                walk(&path, endings, deep, found)?;
             }
         } else if has_extension(name, endings) && !fs::metadata(&path).is_ok_and(|about| about.is_dir()) {
             found.push(path);

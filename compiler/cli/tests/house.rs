@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use support::repository;
 
 /// Which packages of the workspace each package is built with. All may use the testkit in tests.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("egress-lang", &[]),
     ("egress-ir", &[]),
     ("egress-answers", &["egress-compiler", "egress-ir", "egress-lang", "egress-verifier"]),
     ("egress-compiler", &["egress-ir", "egress-lang"]),
+    ("egress-lsp", &["egress-answers", "egress-compiler", "egress-ir", "egress-lang", "egress-verifier"]),
     ("egress-backends", &["egress-ir", "egress-snapshot"]),
     ("egress-agent", &["egress-ir", "egress-snapshot"]),
     ("egress-snapshot", &[]),
@@ -26,6 +27,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
             "egress-compiler",
             "egress-ir",
             "egress-lang",
+            "egress-lsp",
             "egress-snapshot",
             "egress-verifier",
         ],
@@ -78,6 +80,7 @@ fn pure_packages_never_touch_the_world() {
         "lang/src",
         "compiler/src",
         "compiler/answers/src",
+        "compiler/lsp/src",
         "compiler/ir/src",
         "backends/src",
         "backends/snapshot/src",

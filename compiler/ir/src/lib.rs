@@ -16,6 +16,7 @@ pub mod plane;
 pub mod port;
 pub mod program;
 pub mod range;
+pub mod stop;
 pub mod workload;
 
 pub use address::{AddressSet, Family, Prefix};
@@ -36,6 +37,7 @@ pub use program::{
     Rule,
 };
 pub use range::{Point, RangeSet};
+pub use stop::{Cancelled, Stop};
 pub use workload::{
     Labels, NAMESPACE_NAME_LABEL, NamespaceSelector, Operator, Pod, PodSelector, Requirement, Selector, Workload,
     WorkloadSet,

@@ -31,6 +31,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("egress::inventory::format", include_str!("../../../../docs/codes/egress-inventory-format.md")),
     ("egress::inventory::malformed", include_str!("../../../../docs/codes/egress-inventory-malformed.md")),
     ("egress::inventory::namespace", include_str!("../../../../docs/codes/egress-inventory-namespace.md")),
+    ("egress::inventory::unreadable", include_str!("../../../../docs/codes/egress-inventory-unreadable.md")),
     ("egress::list::empty", include_str!("../../../../docs/codes/egress-list-empty.md")),
     ("egress::list::entry", include_str!("../../../../docs/codes/egress-list-entry.md")),
     ("egress::list::filter", include_str!("../../../../docs/codes/egress-list-filter.md")),

@@ -7,7 +7,6 @@ use super::facets::Plan;
 use super::options::{Compile, Target};
 use super::{findings, unproved};
 use crate::artifact::{Held, Role, Scope, Source, Telling};
-use crate::diagnose::Diagnosed;
 use crate::nft::{self, DryRun};
 use crate::progress;
 use crate::render::Made;
@@ -22,7 +21,8 @@ pub(super) struct Job<'j> {
     pub(super) options: &'j Compile,
     pub(super) plan: Plan,
     pub(super) source: Source<'j>,
-    pub(super) diagnosed: &'j Diagnosed,
+    /// The digest of what it is made from.
+    pub(super) digest: &'j str,
     pub(super) nftables: nftables::Options,
     /// What snapshots are signed with.
     pub(super) key: Option<&'j SigningKey>,
@@ -79,7 +79,7 @@ impl Job<'_> {
     }
 
     fn emit(&self, target: Target) -> Result<Artifact, Vec<EmitError>> {
-        let (program, inventory, digest) = (self.source.program, self.source.inventory, &self.diagnosed.digest);
+        let (program, inventory, digest) = (self.source.program, self.source.inventory, self.digest);
         let options = self.options;
         match target {
             Target::Nftables => nftables::emit(program, inventory, &self.nftables),

@@ -8,10 +8,12 @@ mod facets;
 mod findings;
 mod job;
 mod options;
+mod preview;
 mod replaces;
 mod unproved;
 
 pub(crate) use options::{Compile, HookName, Target};
+pub(crate) use preview::preview;
 
 use crate::artifact::Source;
 use crate::diagnose::{self, Diagnosed};
@@ -53,7 +55,7 @@ pub(crate) fn run(options: &Compile, colour: Colour) -> Result<Outcome, Failure>
                     plan,
                     &diagnosed.digest,
                 );
-                let job = Job { options, plan, source, diagnosed: &diagnosed, nftables, key: key.as_ref() };
+                let job = Job { options, plan, source, digest: &diagnosed.digest, nftables, key: key.as_ref() };
                 made = job.run(&mut session.prover, &mut findings);
             }
             Err(finding) => findings.push(*finding),

@@ -1,0 +1,26 @@
+//! What the server can do, as it tells the client.
+
+use super::settings::Client;
+use crate::text::Encoding;
+use serde_json::{Value, json};
+
+/// The server's capabilities for this client.
+pub(super) fn of(client: Client) -> Value {
+    let encoding = match client.encoding {
+        Encoding::Utf8 => "utf-8",
+        Encoding::Utf16 => "utf-16",
+        Encoding::Utf32 => "utf-32",
+    };
+    json!({
+        "positionEncoding": encoding,
+        "textDocumentSync": { "openClose": true, "change": 2, "save": {} },
+        "definitionProvider": true,
+        "referencesProvider": true,
+        "documentHighlightProvider": true,
+        "renameProvider": { "prepareProvider": true },
+        "documentSymbolProvider": true,
+        "workspaceSymbolProvider": true,
+        "executeCommandProvider": { "commands": super::commands::NAMES },
+        "workspace": { "workspaceFolders": { "supported": true, "changeNotifications": true } },
+    })
+}

@@ -1,0 +1,145 @@
+//! Commands: explain a flow, show coverage, preview what a target gets.
+//!
+//! In: the arguments of `workspace/executeCommand`. Out: a title, a language and a text. They are about the text as it is,
+//! saved or not, and are worked out on threads of their own, because proofs take time.
+
+use super::Server;
+use super::dispatch::{Answer, read};
+use crate::unit::Meaning;
+use crate::uri;
+use crate::world::{Compile, Preview, World};
+use egress_answers::explain::{From, Question, show};
+use egress_answers::{Asserted, coverage};
+use egress_compiler::{Diagnostic, Severity};
+use egress_ir::{Inventory, Program};
+use egress_verifier::Prover;
+use egress_verifier::assertions::Population;
+use gen_lsp_types::Uri;
+use lsp_server::{ErrorCode, RequestId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The commands' names.
+pub(super) const NAMES: [&str; 3] = ["egress.server.explain", "egress.server.coverage", "egress.server.compile"];
+
+#[derive(Deserialize)]
+struct Params {
+    command: String,
+    #[serde(default)]
+    arguments: Vec<Value>,
+}
+
+/// What a command is about; each command needs some of it.
+#[derive(Deserialize)]
+struct Argument {
+    uri: Uri,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+    #[serde(default)]
+    name: Vec<String>,
+    #[serde(default)]
+    target: String,
+}
+
+/// Everything that a command looks at.
+struct Job {
+    meaning: Arc<Meaning>,
+    inventory: Option<Arc<Inventory>>,
+    argument: Argument,
+    world: Arc<dyn World>,
+}
+
+/// Executes a command and answers, now or later.
+pub(super) fn execute(server: &mut Server, id: RequestId, params: Value) {
+    match prepare(server, params) {
+        Ok((job, work)) => {
+            server.pending.insert(id.clone());
+            let answers = server.answers.0.clone();
+            let answered = id.clone();
+            let started = std::thread::Builder::new().name("command".into()).spawn(move || {
+                let result =
+                    work(&job).map(|it| json!({ "title": it.title, "language": it.language, "text": it.text }));
+                // Nobody listens once the session ends.
+                let _gone = answers.send(Answer { id: answered, result });
+            });
+            if let Err(error) = started {
+                server.pending.remove(&id);
+                server.fail(id, ErrorCode::InternalError, error.to_string());
+            }
+        }
+        Err((code, why)) => server.fail(id, code, why),
+    }
+}
+
+type Work = fn(&Job) -> Result<Preview, String>;
+
+fn prepare(server: &Server, params: Value) -> Result<(Job, Work), (ErrorCode, String)> {
+    let Params { command, arguments } = read(params)?;
+    let work: Work = match command.as_str() {
+        "egress.server.explain" => explain,
+        "egress.server.coverage" => covered,
+        "egress.server.compile" => compile,
+        _ => return Err((ErrorCode::InvalidParams, format!("there is no command `{command}`"))),
+    };
+    let argument: Argument = read(arguments.into_iter().next().unwrap_or_default())?;
+    let (_, known) = server
+        .state
+        .unit_of(&uri::path(&argument.uri))
+        .ok_or((ErrorCode::InvalidParams, format!("`{}` is no document of this session", argument.uri.0)))?;
+    let failed = |why: &str| (ErrorCode::RequestFailed, why.to_owned());
+    let unit = known.unit().ok_or_else(|| failed("the document is being read"))?;
+    let meaning = known.meaning.clone().filter(|meaning| meaning.is_of(unit));
+    let meaning = meaning.ok_or_else(|| failed(why_not(&unit.named.diagnostics)))?;
+    Ok((Job { meaning, inventory: unit.inventory.clone(), argument, world: server.state.world.clone() }, work))
+}
+
+fn why_not(findings: &[Diagnostic]) -> &'static str {
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        "errors leave open what the policies mean; mend them first"
+    } else {
+        "the policies are being checked; try again in a moment"
+    }
+}
+
+impl Job {
+    fn program(&self) -> Result<&Program, String> {
+        self.meaning.compiled.program.as_ref().ok_or_else(|| "errors leave open what the policies mean".to_owned())
+    }
+}
+
+fn explain(job: &Job) -> Result<Preview, String> {
+    let (program, compiled, asked) = (job.program()?, &job.meaning.compiled, &job.argument);
+    let from = From { from: Some(asked.from.clone()), ..From::default() };
+    let question = Question::new(from, &asked.to, &asked.name);
+    let answer = question.and_then(|it| it.answer(program, &compiled.diagnostics, job.inventory.as_deref()));
+    let explanation = answer.map_err(|refused| match refused.help {
+        Some(help) => format!("{}; {help}", refused.message),
+        None => refused.message,
+    })?;
+    let title = format!("{} → {}", asked.from, asked.to);
+    Ok(Preview { title, language: "plaintext", text: show(program, &compiled.sources, &explanation, false) })
+}
+
+fn covered(job: &Job) -> Result<Preview, String> {
+    let program = job.program()?;
+    let asserted = Asserted { program, sources: &job.meaning.compiled.sources };
+    let found = coverage::coverage(&asserted, Population::Possible(job.inventory.as_deref()), &mut Prover::default());
+    let text = coverage::lines(&found.covered);
+    Ok(Preview { title: "coverage".to_owned(), language: "plaintext", text })
+}
+
+fn compile(job: &Job) -> Result<Preview, String> {
+    job.program()?;
+    let error = job.meaning.compiled.diagnostics.iter().find(|finding| finding.severity == Severity::Error);
+    if let Some(error) = error {
+        return Err(format!("mend the errors first: {}", error.message));
+    }
+    job.world.compile(&Compile {
+        compiled: &job.meaning.compiled,
+        inventory: job.inventory.as_deref(),
+        target: &job.argument.target,
+    })
+}

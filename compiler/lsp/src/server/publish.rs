@@ -1,0 +1,104 @@
+//! Publishing: what is wrong with a unit, as the client is told.
+//!
+//! In: what names and the prover's stages found, each as of the edit that it is about. Out: for each file what is wrong with
+//! it now, sent only where that has changed. Findings of an earlier edit move with the text around them until the prover has
+//! newer ones, and go where the text that they are about is touched.
+
+use super::Server;
+use super::state::Known;
+use crate::features::diagnostics::{Shown, shown};
+use crate::unit::{Moves, Unit};
+use crate::uri;
+use crate::view::Uris;
+use egress_compiler::{Diagnostic, Label};
+use gen_lsp_types::PublishDiagnosticsParams;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Server {
+    /// Tells the client what is wrong with a unit, as far as that is news.
+    pub(super) fn publish(&mut self, key: &str) {
+        let elsewhere = self.state.inventory_path(key);
+        let related = self.state.client.related;
+        let Some(known) = self.state.units.get(key) else { return };
+        let Some(unit) = known.unit() else { return };
+        let fallback = elsewhere.or_else(|| unit.files.first().map(|file| file.source.path.clone()));
+        let told = by_file(unit, known, &self.state.uris, related, fallback.as_deref());
+        let paths: BTreeSet<&String> = told.keys().chain(known.published.keys()).collect();
+        let nothing = Vec::new();
+        for path in paths {
+            let (now, before) = (told.get(path).unwrap_or(&nothing), known.published.get(path).unwrap_or(&nothing));
+            if now != before {
+                self.send_diagnostics(path, now.clone());
+            }
+        }
+        if let Some(known) = self.state.units.get_mut(key) {
+            known.published = told;
+        }
+    }
+
+    /// Tells the client that nothing is wrong with these files any more: their unit is gone.
+    pub(super) fn take_back(&self, paths: Vec<String>) {
+        paths.iter().for_each(|path| self.send_diagnostics(path, Vec::new()));
+    }
+
+    fn send_diagnostics(&self, path: &str, diagnostics: Vec<gen_lsp_types::Diagnostic>) {
+        let uri = self.state.uris.get(path).map_or_else(|| uri::of_path(path), |open| open.uri.clone());
+        let version = self.state.uris.get(path).map(|open| open.version);
+        let params = PublishDiagnosticsParams { uri, version, diagnostics };
+        match serde_json::to_value(params) {
+            Ok(params) => self.tell("textDocument/publishDiagnostics", params),
+            Err(error) => self.tell("window/logMessage", Value::String(error.to_string())),
+        }
+    }
+}
+
+/// All findings by the path of the file that they are shown in; those about no file are shown at the start of `fallback`.
+fn by_file(
+    unit: &Unit,
+    known: &Known,
+    uris: &Uris,
+    related: bool,
+    fallback: Option<&str>,
+) -> BTreeMap<String, Vec<gen_lsp_types::Diagnostic>> {
+    let mut told: BTreeMap<String, Vec<gen_lsp_types::Diagnostic>> = BTreeMap::new();
+    let show = |finding: &Diagnostic| shown(unit, uris, related, finding);
+    let mut add = |finding: &Diagnostic| {
+        let Shown { path, diagnostic } = show(finding);
+        if let Some(path) = path.or_else(|| fallback.map(str::to_owned)) {
+            told.entry(path).or_default().push(diagnostic);
+        }
+    };
+    unit.named.diagnostics.iter().chain(&known.faults).for_each(&mut add);
+    for finding in known.findings_now(unit) {
+        add(&finding);
+    }
+    told
+}
+
+impl Known {
+    /// What the prover's stages found, at its places in the unit as it is now.
+    pub(super) fn findings_now(&self, unit: &Unit) -> Vec<Diagnostic> {
+        let layers = self.layers.iter().flatten();
+        let now = |(about, findings): &(std::sync::Arc<Unit>, Vec<Diagnostic>)| {
+            if std::ptr::eq(about.as_ref(), unit) {
+                return findings.clone();
+            }
+            let moves = Moves::between(&about.files, unit);
+            findings.iter().filter_map(|finding| moved(finding, &moves)).collect()
+        };
+        layers.flat_map(now).collect()
+    }
+}
+
+/// A finding at the places where its texts are now; nothing where one of them has changed.
+fn moved(finding: &Diagnostic, moves: &Moves) -> Option<Diagnostic> {
+    let label = |label: &Label| {
+        let place = moves.place(egress_compiler::Place::new(label.source, label.span))?;
+        Some(Label { source: place.source, span: place.span, ..label.clone() })
+    };
+    let labels = finding.labels.iter().map(label).collect::<Option<Vec<_>>>()?;
+    let fix = |fix: &egress_compiler::Fix| Some(egress_compiler::Fix { place: moves.place(fix.place)?, ..fix.clone() });
+    let fixes = finding.fixes.iter().filter_map(fix).collect();
+    Some(Diagnostic { labels, fixes, ..finding.clone() })
+}
