@@ -127,7 +127,7 @@ impl Server {
         loop {
             select! {
                 recv(messages) -> message => match message {
-                    Ok(message) => self.waiting.push_back(message),
+                    Ok(message) => self.queue(message),
                     Err(_) => return Ending::Abrupt,
                 },
                 recv(reports) -> report => if let Ok(report) = report { self.take_report(report) },
@@ -150,13 +150,16 @@ impl Server {
         }
     }
 
-    /// Takes in all messages that are there, and drops requests that are cancelled before their turn.
+    /// Takes in all messages that are there.
     fn gather(&mut self, messages: &Receiver<Message>) {
-        for message in messages.try_iter() {
-            match message {
-                Message::Notification(cancel) if cancel.method == "$/cancelRequest" => self.cancel(&cancel.params),
-                message => self.waiting.push_back(message),
-            }
+        messages.try_iter().for_each(|message| self.queue(message));
+    }
+
+    /// Puts a message in its turn; what is cancelled gives up its own.
+    fn queue(&mut self, message: Message) {
+        match message {
+            Message::Notification(cancel) if cancel.method == "$/cancelRequest" => self.cancel(&cancel.params),
+            message => self.waiting.push_back(message),
         }
     }
 

@@ -10,4 +10,6 @@
 mod support;
 
 mod documents;
+mod edits;
 mod findings;
+mod trouble;

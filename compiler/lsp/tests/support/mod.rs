@@ -5,9 +5,9 @@
 use egress_compiler::{Files, MemoryFiles};
 use egress_ir::Date;
 use egress_lsp::{Compile, Ending, Preview, World, serve};
-use lsp_server::{Connection, Message, Notification, Request, RequestId};
+use lsp_server::{Connection, Message, Notification, Request, RequestId, Response};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,7 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Files in memory; whoever changes one tells the server, as editors do.
 #[derive(Clone, Default)]
-pub(crate) struct Memory(pub(crate) Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+pub(crate) struct Memory {
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// Nothing is compiled while somebody holds this.
+    pub(crate) gate: Arc<Mutex<()>>,
+}
 
 impl Memory {
     /// These files.
@@ -29,12 +33,12 @@ impl Memory {
 
     /// Writes a file.
     pub(crate) fn write(&self, path: &str, text: &str) {
-        self.0.lock().unwrap().insert(path.to_owned(), text.as_bytes().to_vec());
+        self.files.lock().unwrap().insert(path.to_owned(), text.as_bytes().to_vec());
     }
 
     /// Removes a file.
     pub(crate) fn remove(&self, path: &str) {
-        self.0.lock().unwrap().remove(path);
+        self.files.lock().unwrap().remove(path);
     }
 }
 
@@ -48,15 +52,15 @@ impl World for Memory {
             let rest = path.strip_prefix(&format!("{folder}/"));
             rest.is_some_and(|rest| rest.ends_with(".egress") && (deep || !rest.contains('/')))
         };
-        Ok(self.0.lock().unwrap().keys().filter(inside).cloned().collect())
+        Ok(self.files.lock().unwrap().keys().filter(inside).cloned().collect())
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.0.lock().unwrap().get(path).cloned().ok_or_else(|| "there is no such file".to_owned())
+        self.files.lock().unwrap().get(path).cloned().ok_or_else(|| "there is no such file".to_owned())
     }
 
     fn stamp(&self, path: &str) -> Option<(u64, u128)> {
-        let files = self.0.lock().unwrap();
+        let files = self.files.lock().unwrap();
         let bytes = files.get(path)?;
         let sum = bytes.iter().fold(7, |sum: u128, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
         Some((bytes.len() as u64, sum))
@@ -66,10 +70,11 @@ impl World for Memory {
         let below = |(path, bytes): (&String, &Vec<u8>)| {
             path.strip_prefix(&format!("{root}/")).map(|path| (path.to_owned(), bytes.clone()))
         };
-        Arc::new(MemoryFiles(self.0.lock().unwrap().iter().filter_map(below).collect()))
+        Arc::new(MemoryFiles(self.files.lock().unwrap().iter().filter_map(below).collect()))
     }
 
     fn compile(&self, request: &Compile<'_>) -> Result<Preview, String> {
+        let _held = self.gate.lock().unwrap();
         let rules = request.compiled.program.as_ref().map_or(0, |program| program.rules.len());
         Ok(Preview { title: request.target.to_owned(), language: "plaintext", text: format!("{rules} rules") })
     }
@@ -84,6 +89,7 @@ pub(crate) struct Session {
     connection: Connection,
     server: Option<JoinHandle<Ending>>,
     asked: i32,
+    answers: HashMap<RequestId, Response>,
     /// What was published last, by URI.
     pub(crate) diagnostics: BTreeMap<String, Vec<Value>>,
     /// Everything else that the server said of itself.
@@ -109,6 +115,7 @@ impl Session {
             connection: ours,
             server: Some(server),
             asked: 0,
+            answers: HashMap::new(),
             diagnostics: BTreeMap::new(),
             told: Vec::new(),
             wanted: Vec::new(),
@@ -147,18 +154,20 @@ impl Session {
     /// Waits for an answer.
     pub(crate) fn answer(&mut self, id: &RequestId) -> Result<Value, (i32, String)> {
         loop {
-            if let Some(response) = self.take()
-                && response.id == *id
-            {
+            if let Some(response) = self.answers.remove(id) {
                 return response.response_result.map_err(|error| (error.code, error.message));
             }
+            self.take();
         }
     }
 
-    /// Takes one message; a response is handed back.
-    fn take(&mut self) -> Option<lsp_server::Response> {
+    /// Takes one message.
+    fn take(&mut self) {
         match self.connection.receiver.recv_timeout(PATIENCE).expect("the server says nothing") {
-            Message::Response(response) => return Some(response),
+            Message::Response(response) => {
+                let again = self.answers.insert(response.id.clone(), response);
+                assert!(again.is_none(), "answered twice: {again:?}");
+            }
             Message::Request(request) => self.wanted.push(request),
             Message::Notification(it) if it.method == "textDocument/publishDiagnostics" => {
                 let uri = it.params["uri"].as_str().unwrap().to_owned();
@@ -166,7 +175,6 @@ impl Session {
             }
             Message::Notification(notification) => self.told.push(notification),
         }
-        None
     }
 
     /// Answers a request of the server.
