@@ -1,5 +1,5 @@
 //! `egressc lsp` as editors start it: frames over standard input and output, exit codes, files on a disk.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is not as expected must stop the test")]
+#![expect(clippy::unwrap_used, reason = "what is not as expected must stop the test")]
 
 #[cfg(test)]
 mod support;

@@ -1,6 +1,6 @@
 //! A client of the built command, over its standard input and output.
 
-use crate::support::Outcome;
+use crate::Outcome;
 use crate::workspace::Workspace;
 use lsp_server::{Message, Notification, Request, RequestId};
 use serde_json::{Value, json};

@@ -8,16 +8,17 @@
 
 mod client;
 mod sessions;
-#[path = "../support/mod.rs"]
-mod support;
 mod workspace;
 
 use client::Client;
 use sessions::{Session, recorded};
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
-use support::Outcome;
 use workspace::Workspace;
+
+/// What goes wrong in a bench ends it with a sentence.
+type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How many rules the workspace has unless the command line says otherwise.
 const RULES: usize = 10_000;
@@ -45,7 +46,7 @@ fn measure(rules: usize) -> Outcome<()> {
     println!("{rules} rules; {} sessions of {keys} edits; {EDITS} rules doubled and mended", sessions.len());
     for (shape, workspace) in [("50 files", Workspace::split(rules, 50)?), ("one file", Workspace::split(rules, 1)?)] {
         let mut client = Client::start(&workspace)?;
-        line(shape, "start to first diagnostics", "1.5 s", &mut vec![client.wait_for_first_diagnostics()?]);
+        line(shape, "start to first diagnostics", "1.5 s", &mut [client.wait_for_first_diagnostics()?]);
         client.wait_for_findings()?;
         let mut waits = Vec::new();
         for session in &sessions {

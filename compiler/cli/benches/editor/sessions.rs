@@ -4,8 +4,8 @@
 //! text, `type "…"` types character by character, `erase N` takes back N characters one by one, `paste "…"` inserts at
 //! once. Out: how long a client waits after each edit until the server has names and syntax of it.
 
+use crate::Outcome;
 use crate::client::Client;
-use crate::support::Outcome;
 use crate::workspace::Workspace;
 use serde_json::json;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! A workspace on the disk: a generated policy in one file or in many, its inventory, and some assertions.
 
+use crate::Outcome;
 use crate::client::Client;
-use crate::support::{Outcome, clean};
+use egress_testkit::policies::{PolicyShape, generate, generate_inventory};
 use serde_json::json;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -20,15 +21,16 @@ impl Workspace {
     /// # Errors
     /// The folder cannot be written.
     pub(crate) fn split(rules: usize, files: usize) -> Outcome<Self> {
-        let texts = clean(rules);
-        let parse = egress_lang::parse(&texts.policy);
+        let shape = PolicyShape::of(rules);
+        let (policy, inventory) = (generate(1, &shape), generate_inventory(1, &shape));
+        let parse = egress_lang::parse(&policy);
         let items = &parse.file.items;
         let share = items.len().div_ceil(files).max(1);
         let mut written: Vec<(String, String)> = Vec::new();
         for (number, items) in items.chunks(share).enumerate() {
             let mut text = String::new();
             for item in items {
-                writeln!(text, "{}\n", item.span().text(&texts.policy))?;
+                writeln!(text, "{}\n", item.span().text(&policy))?;
             }
             written.push((format!("part-{number:02}.egress"), text));
         }
@@ -39,7 +41,7 @@ impl Workspace {
         }
         let folder = TempDir::new()?;
         for (name, text) in
-            written.iter().map(|(name, text)| (name.as_str(), text)).chain([("inventory.json", &texts.inventory)])
+            written.iter().map(|(name, text)| (name.as_str(), text)).chain([("inventory.json", inventory.as_str())])
         {
             std::fs::write(folder.path().join(name), text)?;
         }
@@ -73,7 +75,7 @@ impl Workspace {
             client.ask("textDocument/documentSymbol", json!({ "textDocument": { "uri": uri } }))?;
         }
         let position = |line: usize| json!({ "line": line, "character": 0 });
-        let mut change = |client: &mut Client, (start, end): (usize, usize), with: &str| {
+        let change = |client: &mut Client, (start, end): (usize, usize), with: &str| {
             let range = json!({ "start": position(start), "end": position(end) });
             let document = json!({ "uri": uri, "version": number + 1 });
             let changes = json!([{ "range": range, "text": with }]);
