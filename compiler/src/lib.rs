@@ -21,8 +21,8 @@ pub use diagnostic::{Diagnostic, Fix, Label, Severity};
 pub use files::{Files, MemoryFiles, ReadError};
 pub use source::{Parsed, Place, Source, SourceText};
 
-use check::Checked;
-use egress_ir::{Arena, Claims, Date, Inventory, Program, SourceId};
+use check::{Checked, GaveUp, Memory};
+use egress_ir::{Arena, Cancelled, Claims, Date, Inventory, Program, SourceId};
 use egress_lang::span::Span;
 use std::sync::Arc;
 use unit::Unit;
@@ -187,13 +187,35 @@ pub fn understand(parsed: &[Arc<Parsed>], root: &str, files: &dyn Files, options
 impl Compiled {
     /// Checks the rules of a program that [`understand`] made: adds findings and claims.
     pub fn check(&mut self, options: &Options<'_>) {
-        let Some(program) = &self.program else { return };
-        let answer = check::check(program, options.inventory, check::Limits::default());
-        self.unfinished = answer.is_err();
-        let given_up = |limit| Checked { diagnostics: vec![Diagnostic::from(limit)], claims: Vec::new() };
-        let Checked { diagnostics, claims } = answer.unwrap_or_else(given_up);
-        self.claims = claims;
-        self.diagnostics.extend(diagnostics);
+        // A flag that nobody else has is never raised.
+        let _never = self.recheck(options, &check::Limits::default(), &mut Memory::default());
+    }
+
+    /// The same, with what earlier checks learned.
+    ///
+    /// # Errors
+    /// [`Cancelled`] after the flag of the limits was raised: nothing is added, and rules may be wrong in any way.
+    pub fn recheck(
+        &mut self,
+        options: &Options<'_>,
+        limits: &check::Limits,
+        memory: &mut Memory,
+    ) -> Result<(), Cancelled> {
+        let Some(program) = &self.program else { return Ok(()) };
+        let (answer, unfinished) = match check::recheck(program, options.inventory, limits, memory) {
+            Ok(answer) => (answer, false),
+            Err(GaveUp::TooManyClasses(limit)) => {
+                (Checked { diagnostics: vec![limit.into()], claims: Vec::new() }, true)
+            }
+            Err(GaveUp::Cancelled(cancelled)) => {
+                self.unfinished = true;
+                return Err(cancelled);
+            }
+        };
+        self.unfinished = unfinished;
+        self.claims = answer.claims;
+        self.diagnostics.extend(answer.diagnostics);
         diagnostic::sort(&mut self.diagnostics);
+        Ok(())
     }
 }

@@ -4,24 +4,29 @@
 //! confirmed witness.
 
 use super::confirm::{Judge, Replay};
-use super::facts::{Cell, Facts, RuleFacts};
+use super::facts::{Cell, Facts, Pairs, RuleFacts};
 use super::groups::Group;
 use crate::diagnostic::{Diagnostic, Label};
 use crate::lower::private;
 use crate::source::Place;
-use egress_ir::{Action, AddressSet, BlockId, Claims, Origin, OriginId, PortSet, Program, Rule, RuleId, Verdict};
+use egress_ir::{
+    Action, AddressSet, BlockId, Cancelled, Claims, Origin, OriginId, PortSet, Program, Rule, RuleId, Stop, Verdict,
+};
 use egress_lang::span::Span;
-use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Diagnostics and claims about the rules of enforced blocks whose name `about` accepts.
+///
+/// # Errors
+/// [`Cancelled`].
 pub(super) fn report(
     program: &Program,
     groups: &[Group],
-    facts: &Facts<'_>,
+    facts: &Facts<RuleId>,
     about: impl Fn(&str) -> bool,
-) -> (Vec<Diagnostic>, Claims) {
+    stop: &Stop,
+) -> Result<(Vec<Diagnostic>, Claims), Cancelled> {
     let reachable: BTreeSet<RuleId> = groups.iter().flat_map(|group| group.rules.iter().copied()).collect();
     let (judge, claims) = (Judge::new(program, groups), Claims { special: private(), ..Claims::default() });
     let mut report = Report { program, facts, reachable, judge, diagnostics: Vec::new(), claims };
@@ -29,18 +34,22 @@ pub(super) fn report(
     let (cuts, guards) = (by_allow(&facts.cuts), by_allow(&facts.guards));
     let none = Denies::new();
     for (id, rule) in program.rules.iter().filter(|(_, rule)| concerns(rule.block)) {
+        stop.check()?;
         let Some(rule_facts) = facts.rule(id) else { continue };
         report.claims.about.insert(id);
         report.rule(id, rule, rule_facts, cuts.get(&id).unwrap_or(&none), guards.get(&id).unwrap_or(&none));
     }
     let of_either = |a: RuleId, b: RuleId| [a, b].iter().any(|&rule| concerns(program.rules.at(rule).block));
     let conflicts: BTreeMap<_, _> = facts.conflicts.iter().filter(|((a, b), _)| of_either(*a, *b)).collect();
-    conflicts.into_iter().for_each(|(&(first, second), cell)| report.conflict(first, second, cell));
-    (report.diagnostics, report.claims)
+    for (&(first, second), cell) in conflicts {
+        stop.check()?;
+        report.conflict(first, second, cell);
+    }
+    Ok((report.diagnostics, report.claims))
 }
 
 /// The denies that meet each allow.
-fn by_allow(pairs: &FxHashMap<(RuleId, RuleId), Cell>) -> BTreeMap<RuleId, Denies<'_>> {
+fn by_allow(pairs: &Pairs<RuleId>) -> BTreeMap<RuleId, Denies<'_>> {
     let mut denies: BTreeMap<RuleId, Denies<'_>> = BTreeMap::new();
     for (&(allow, deny), cell) in pairs {
         denies.entry(allow).or_default().insert(deny, cell);
@@ -53,7 +62,7 @@ type Denies<'c> = BTreeMap<RuleId, &'c Cell>;
 
 struct Report<'p> {
     program: &'p Program,
-    facts: &'p Facts<'p>,
+    facts: &'p Facts<RuleId>,
     /// Rules whose block some workload can be in.
     reachable: BTreeSet<RuleId>,
     judge: Judge<'p>,
@@ -65,7 +74,7 @@ struct Report<'p> {
 const MOST_LABELS: usize = 5;
 
 impl Report<'_> {
-    fn rule(&mut self, id: RuleId, rule: &Rule, facts: &RuleFacts, cuts: &Denies<'_>, guards: &Denies<'_>) {
+    fn rule(&mut self, id: RuleId, rule: &Rule, facts: &RuleFacts<RuleId>, cuts: &Denies<'_>, guards: &Denies<'_>) {
         match (&facts.matches, facts.alive, facts.needed) {
             (None, _, _) => self.empty(id, rule),
             (Some(_), false, _) => {
@@ -117,7 +126,7 @@ impl Report<'_> {
         }
     }
 
-    fn redundant(&mut self, id: RuleId, facts: &RuleFacts, cell: &Cell) {
+    fn redundant(&mut self, id: RuleId, facts: &RuleFacts<RuleId>, cell: &Cell) {
         self.claims.redundant.insert(id);
         let message = format!("{} is redundant: without it, no flow is decided differently", self.title(id));
         let redundant = Diagnostic::warning("egress::rule::redundant", message);

@@ -14,4 +14,4 @@ pub mod sources;
 pub use names::name_classes;
 pub use ports::{PortCells, port_cells};
 pub use segments::{Key, Keys, Segment, sweep};
-pub use sources::{SourceClass, TooManyClasses, possible_sources};
+pub use sources::{SourceClass, TooManyClasses, possible_sources, possible_sources_unless};

@@ -61,13 +61,26 @@ pub fn possible_sources(
     sets: &BTreeSet<WorkloadSetId>,
     limit: usize,
 ) -> Result<Vec<SourceClass>, TooManyClasses> {
+    possible_sources_unless(program, sets, limit, || Ok(()))
+}
+
+/// The same, unless `go_on`, which is asked at each step, ends it.
+///
+/// # Errors
+/// As for [`possible_sources`], and those of `go_on`.
+pub fn possible_sources_unless<E: From<TooManyClasses>>(
+    program: &Program,
+    sets: &BTreeSet<WorkloadSetId>,
+    limit: usize,
+    go_on: impl Fn() -> Result<(), E>,
+) -> Result<Vec<SourceClass>, E> {
     let mut classes: BTreeMap<Vec<WorkloadSetId>, SourceClass> = BTreeMap::new();
     let ids: Vec<WorkloadSetId> = sets.iter().copied().collect();
     let mut class_of = |members: Vec<WorkloadSetId>, fill: &dyn Fn(&mut SourceClass)| {
         let empty = SourceClass { sets: members.clone(), pod: None, v4: None, v6: None };
         fill(classes.entry(members).or_insert(empty));
     };
-    for (members, pod) in pods(program, &ids, limit)? {
+    for (members, pod) in pods(program, &ids, limit, go_on)? {
         class_of(members, &|class| class.pod = Some(pod.clone()));
     }
     let addresses: Vec<AddressSet> = ids.iter().map(|&id| program.workload_sets.at(id).addresses()).collect();
@@ -97,17 +110,18 @@ fn lowest<'s, A: Point + 's>(
 }
 
 /// Every combination that a pod can satisfy, with the pod that was found first.
-fn pods(
+fn pods<E: From<TooManyClasses>>(
     program: &Program,
     ids: &[WorkloadSetId],
     limit: usize,
-) -> Result<BTreeMap<Vec<WorkloadSetId>, Pod>, TooManyClasses> {
+    go_on: impl Fn() -> Result<(), E>,
+) -> Result<BTreeMap<Vec<WorkloadSetId>, Pod>, E> {
     let mut formulas = Formulas::new();
     let live: Vec<(WorkloadSetId, Node)> =
         ids.iter().map(|&id| (id, formulas.of_set(program.workload_sets.at(id)))).collect();
     let mentioned = mentioned_values(&formulas, &live);
     let mut walk = Walk { formulas, mentioned, limit, seen: HashSet::new(), found: BTreeMap::new() };
-    walk.run(State { live, members: Vec::new() }.settled())?;
+    walk.run(State { live, members: Vec::new() }.settled(), go_on)?;
     Ok(walk.found)
 }
 
@@ -149,10 +163,11 @@ struct Walk {
 
 impl Walk {
     /// Walks from `start`, in the order of values, with a stack of its own: selectors may have thousands of labels.
-    fn run(&mut self, start: State) -> Result<(), TooManyClasses> {
+    fn run<E: From<TooManyClasses>>(&mut self, start: State, go_on: impl Fn() -> Result<(), E>) -> Result<(), E> {
         let mut path: Vec<(Attribute, Value)> = Vec::new();
         let mut stack = vec![(0, None, start)];
         while let Some((depth, step, state)) = stack.pop() {
+            go_on()?;
             path.truncate(depth);
             path.extend(step);
             if self.seen.contains(&state) {
@@ -166,13 +181,13 @@ impl Walk {
             let successors = self.successors(&state, &attribute);
             self.seen.insert(state);
             if self.found.len() > self.limit || self.seen.len() > self.limit.saturating_mul(16) {
-                return Err(TooManyClasses { limit: self.limit });
+                return Err(TooManyClasses { limit: self.limit }.into());
             }
             for (value, next) in successors.into_iter().rev() {
                 stack.push((path.len(), Some((attribute.clone(), value)), next));
             }
         }
-        if self.found.len() > self.limit { Err(TooManyClasses { limit: self.limit }) } else { Ok(()) }
+        if self.found.len() > self.limit { Err(TooManyClasses { limit: self.limit }.into()) } else { Ok(()) }
     }
 
     /// The least attribute that some live set depends on: names of namespaces first, because they part most sets.
