@@ -1,7 +1,7 @@
 //! A check that remembers earlier ones says what a fresh one says, edit after edit; one that is stopped says nothing.
 //! Seed and number of edits: `EGRESS_SEED`, `EGRESS_CASES`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking, as tests do")]
 
 use egress_compiler::check::{GaveUp, Limits, Memory, check, recheck};
 use egress_compiler::{Input, MemoryFiles, Options, SourceText, compile};

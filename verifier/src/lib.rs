@@ -15,6 +15,7 @@ pub mod claims;
 pub mod compare;
 pub mod coverage;
 pub mod diff;
+mod digests;
 pub mod lists;
 pub mod program;
 pub mod prover;

@@ -1,14 +1,17 @@
 //! The prover: gathers lemmas, and has solvers refute their negations, many in one query.
 //!
 //! In: lemmas, each once. Out: an [`Answer`] for all of them together. A refuted lemma is a defect of this crate, never
-//! of a policy: tables are computed before they are proved.
+//! of a policy: tables are computed before they are proved. One prover may serve many programs, one after the other:
+//! [`Prover::renew`] begins with the next.
 
 use crate::answer::{Answer, Limits};
+use crate::assertions::memory::Memory;
 use crate::cache::Cache;
 use crate::compare::Fault;
 use crate::lists::{Key, Lemma};
 use crate::solver::z3::Z3;
 use crate::solver::{Assignment, Formula, Solution, Solver};
+use egress_ir::Stop;
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 
@@ -30,11 +33,15 @@ pub struct Effort {
 #[derive(Debug, Default)]
 pub struct Prover {
     limits: Limits,
+    stop: Stop,
     cache: Cache,
     pending: BTreeMap<Key, Lemma>,
     /// What follows from the pending lemmas.
     conclusions: Vec<(Key, Vec<u8>)>,
+    // INVARIANT: what was asked for is proved or pending.
     asked: HashSet<Key>,
+    /// Assertions that failed.
+    failed: Memory,
     effort: Effort,
 }
 
@@ -60,6 +67,38 @@ impl Prover {
         &self.limits
     }
 
+    /// Begins with another question: what was asked for and not settled is forgotten, as is the count of the effort, and
+    /// what is proved stays as far as there is room. From now on `stop` ends whatever is asked.
+    pub fn renew(&mut self, stop: Stop) {
+        self.stop = stop;
+        self.forget();
+        self.asked.clear();
+        self.effort = Effort::default();
+        self.cache.age();
+        self.failed.age();
+    }
+
+    /// What ends the work.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Goes on, unless told to stop.
+    ///
+    /// # Errors
+    /// [`Fault::Cancelled`].
+    pub(crate) fn go_on(&self) -> Result<(), Fault> {
+        Ok(self.stop.check()?)
+    }
+
+    /// Forgets what was asked for and is not proved, with what would have followed from it.
+    fn forget(&mut self) {
+        self.conclusions.clear();
+        for key in std::mem::take(&mut self.pending).into_keys() {
+            self.asked.remove(&key);
+        }
+    }
+
     /// Asks for a proof of the lemma, by the next [`Prover::settle`].
     pub fn require(&mut self, lemma: Lemma) {
         let key = lemma.key();
@@ -74,31 +113,42 @@ impl Prover {
         }
     }
 
-    /// Proves all lemmas that were asked for.
+    /// Proves all lemmas that were asked for. What is not proved is forgotten, and may be asked for again.
     pub fn settle(&mut self) -> Answer<Broken> {
         let conclusions = std::mem::take(&mut self.conclusions);
         let pending: Vec<(Key, Lemma)> = std::mem::take(&mut self.pending).into_iter().collect();
         let batches: Vec<&[(Key, Lemma)]> = pending.chunks(BATCH).collect();
         self.effort.queries += batches.len();
-        for (batch, answer) in batches.iter().zip(side_by_side(&batches, &self.limits)) {
-            match answer {
-                Answer::Proved => batch.iter().for_each(|(key, _)| self.cache.note(*key, Vec::new())),
-                other => return other,
+        let mut all = Answer::Proved;
+        for (batch, answer) in batches.iter().zip(side_by_side(&batches, &self.limits, &self.stop)) {
+            if answer.is_proved() {
+                batch.iter().for_each(|(key, _)| self.cache.note(*key, Vec::new()));
+            } else {
+                for (key, _) in *batch {
+                    self.asked.remove(key);
+                }
+                all = if all.is_proved() { answer } else { all };
             }
         }
-        conclusions.into_iter().for_each(|(key, content)| self.cache.note(key, content));
-        Answer::Proved
+        if all.is_proved() {
+            conclusions.into_iter().for_each(|(key, content)| self.cache.note(key, content));
+        }
+        all
     }
 
     /// Proves all lemmas that were asked for, which are never refuted unless something is wrong with us.
     ///
     /// # Errors
-    /// [`Fault::BrokenLemma`] when one of them does not hold.
+    /// [`Fault::BrokenLemma`] when one of them does not hold; [`Fault::Cancelled`].
     pub(crate) fn settled(&mut self) -> Result<Answer<Infallible>, Fault> {
+        if self.stop.is_raised() {
+            self.forget();
+        }
+        self.go_on()?;
         match self.settle() {
             Answer::Proved => Ok(Answer::Proved),
             Answer::Refuted(_) => Err(Fault::BrokenLemma),
-            Answer::Unknown(reason) => Ok(Answer::Unknown(reason)),
+            Answer::Unknown(reason) => self.go_on().map(|()| Answer::Unknown(reason)),
         }
     }
 
@@ -110,6 +160,11 @@ impl Prover {
     /// Notes a conclusion for later runs, once [`Prover::settle`] has proved the lemmas that it rests on.
     pub(crate) fn conclude(&mut self, key: Key, content: Vec<u8>) {
         self.conclusions.push((key, content));
+    }
+
+    /// Verdicts of assertions that failed.
+    pub(crate) fn failed(&mut self) -> &mut Memory {
+        &mut self.failed
     }
 
     /// What was proved so far.
@@ -126,17 +181,17 @@ impl Prover {
 }
 
 /// Proves batches on as many threads as the limits say; one answer a batch, in order.
-fn side_by_side(batches: &[&[(Key, Lemma)]], limits: &Limits) -> Vec<Answer<Broken>> {
+fn side_by_side(batches: &[&[(Key, Lemma)]], limits: &Limits, stop: &Stop) -> Vec<Answer<Broken>> {
     let threads = limits.threads.get().min(batches.len());
     if threads <= 1 {
-        return prove_all(batches.iter().copied(), limits);
+        return prove_all(batches.iter().copied(), limits, stop);
     }
     let mut answers: Vec<Answer<Broken>> =
         vec![Answer::Unknown("a thread of the prover ended early".to_owned()); batches.len()];
     std::thread::scope(|scope| {
         let shares = (0..threads).map(|first| {
             let share = move || batches.iter().copied().skip(first).step_by(threads);
-            (first, scope.spawn(move || prove_all(share(), limits)))
+            (first, scope.spawn(move || prove_all(share(), limits, stop)))
         });
         for (first, share) in shares.collect::<Vec<_>>() {
             for (place, answer) in share.join().unwrap_or_default().into_iter().enumerate() {
@@ -149,15 +204,25 @@ fn side_by_side(batches: &[&[(Key, Lemma)]], limits: &Limits) -> Vec<Answer<Brok
     answers
 }
 
-fn prove_all<'b>(batches: impl Iterator<Item = &'b [(Key, Lemma)]>, limits: &Limits) -> Vec<Answer<Broken>> {
+fn prove_all<'b>(
+    batches: impl ExactSizeIterator<Item = &'b [(Key, Lemma)]>,
+    limits: &Limits,
+    stop: &Stop,
+) -> Vec<Answer<Broken>> {
+    if batches.len() == 0 {
+        return Vec::new();
+    }
     let mut solver = Z3::new(limits);
-    batches.map(|batch| prove(&mut solver, batch)).collect()
+    batches.map(|batch| prove(&mut solver, batch, stop)).collect()
 }
 
 /// One query for the whole batch.
-fn prove(solver: &mut impl Solver, batch: &[(Key, Lemma)]) -> Answer<Broken> {
+fn prove(solver: &mut impl Solver, batch: &[(Key, Lemma)], stop: &Stop) -> Answer<Broken> {
+    if let Err(cancelled) = stop.check() {
+        return Answer::Unknown(cancelled.to_string());
+    }
     let negations: Vec<Formula> = batch.iter().map(|(_, lemma)| lemma.negation()).collect();
-    match solver.solve(&Formula::Any(negations.clone())) {
+    match solver.solve_unless(&Formula::Any(negations.clone()), stop) {
         Solution::Unsatisfiable => Answer::Proved,
         Solution::Unknown(reason) => Answer::Unknown(reason),
         Solution::Satisfiable(assignment) => match negations.into_iter().find(|negation| negation.holds(&assignment)) {

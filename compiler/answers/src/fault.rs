@@ -12,6 +12,8 @@ use egress_verifier::Fault;
 pub fn unclear(fault: Fault) -> Result<String, Box<Diagnostic>> {
     match fault {
         Fault::Unclear(unclear) => Ok(unclear.reason),
+        // Whoever raised the flag throws away what is made of this.
+        Fault::Cancelled(cancelled) => Ok(cancelled.to_string()),
         Fault::Unconfirmed(_) => {
             let message = "the evaluators do not confirm a flow that a proof was refuted with";
             Err(Box::new(defect("egress::internal::witness", message).fact(fault.to_string())))

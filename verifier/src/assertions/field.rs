@@ -16,7 +16,7 @@ use egress_ir::classes::Keys;
 use egress_ir::plane::{Guard, NamesId};
 use egress_ir::{
     AddressSet, Assertion, AssertionId, BlockId, BlockKind, Claim, DestinationSetId, Id, Point, PortSetId, Program,
-    RangeSet, RuleId, Sender, Unclear, Vocabulary, WorkloadSetId,
+    RangeSet, RuleId, Sender, Stop, Unclear, Vocabulary, WorkloadSetId,
 };
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,8 @@ pub(crate) struct Field<'p> {
     /// Senders by the blocks that speak about them.
     pub(crate) groups: Vec<Group>,
     pub(crate) vocabulary: Vocabulary,
+    /// Ends walks over the field.
+    pub(crate) stop: Stop,
     /// How many sets of names may be tried for one list of rules.
     pub(crate) name_limit: usize,
     /// The port sets as formulas, by id.
@@ -61,8 +63,11 @@ pub(crate) struct Group {
     pub(crate) members: Vec<usize>,
     /// The rules that match by name.
     pub(crate) named: Vec<(RuleId, Named)>,
+    /// For IPv4 and IPv6 the statements that speak about some member, with these members.
+    pub(crate) about: [Vec<(usize, Vec<usize>)>; 2],
     /// The cut of IPv4 and of IPv6 addresses, as far as somebody sends there and anything is asked.
     pub(crate) cuts: [Option<Cut>; 2],
+    is_cut: bool,
     /// The rules by their destinations.
     sets: Vec<(DestinationSetId, Vec<RuleId>)>,
 }
@@ -75,20 +80,20 @@ pub(crate) struct Cut {
     keys: Keys,
     /// For each key its addresses.
     ranges: Vec<Ranges>,
-    /// The statements that speak about some member of the group, with these members.
-    pub(crate) about: Vec<(usize, Vec<usize>)>,
+    /// How many statements speak about some member of the group.
+    about: usize,
 }
 
 /// Addresses on which no rule and no assertion changes what it says.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'f> {
     pub(crate) ranges: &'f [(u128, u128)],
-    /// The sets that cover it: those of the rules, those of the statements of [`Cut::about`], what is not public.
+    /// The sets that cover it: those of the rules, those of the statements of [`Group::about`], what is not public.
     list: &'f [u32],
 }
 
 impl<'p> Field<'p> {
-    /// The field; `everywhere` also cuts for senders about whom no assertion speaks.
+    /// The field, cut for all groups; `everywhere` also for senders about whom no assertion speaks.
     ///
     /// # Errors
     /// [`Fault`]: the workload sets overlap in too many ways, or a cut is wrong.
@@ -98,6 +103,16 @@ impl<'p> Field<'p> {
         everywhere: bool,
         prover: &mut Prover,
     ) -> Result<Self, Fault> {
+        let mut field = Self::uncut(program, population, prover)?;
+        field.cut(|_| true, everywhere)?;
+        Ok(field)
+    }
+
+    /// The field before any group is cut.
+    ///
+    /// # Errors
+    /// [`Fault`]: the workload sets overlap in too many ways.
+    pub(crate) fn uncut(program: &'p Program, population: Population<'_>, prover: &mut Prover) -> Result<Self, Fault> {
         let classes = classes(program, population, prover)?;
         let mut vocabulary =
             Vocabulary::new(&program.destination_sets.values().flat_map(|set| set.hosts.iter().cloned()).collect());
@@ -111,18 +126,33 @@ impl<'p> Field<'p> {
         let senders: Vec<Sender> = classes.into_iter().map(|class| class.sender).collect();
         let groups = by_blocks.into_iter().map(|(blocks, members)| {
             let mut group = group(program, blocks, members, &guards);
+            group.about = [false, true].map(|v6| group.about(&senders, &statements, v6));
+            group
+        });
+        let groups = groups.collect();
+        let lines = program.port_sets.values().map(|ports| on_line(&widened(ports.line_ranges()))).collect();
+        let name_limit = prover.limits().name_combinations;
+        let stop = prover.stop().clone();
+        Ok(Self { program, senders, statements, groups, vocabulary, stop, name_limit, lines })
+    }
+
+    /// Cuts the groups that are wanted and not cut yet, by their places.
+    ///
+    /// # Errors
+    /// [`Fault`]: a cut is wrong.
+    pub(crate) fn cut(&mut self, wanted: impl Fn(usize) -> bool, everywhere: bool) -> Result<(), Fault> {
+        let Self { program, senders, statements, groups, stop, .. } = self;
+        for (_, group) in groups.iter_mut().enumerate().filter(|(number, group)| !group.is_cut && wanted(*number)) {
             for v6 in [false, true] {
-                let cut = group.cut(program, &senders, &statements, v6, everywhere)?;
+                stop.check()?;
+                let cut = group.cut(program, senders, statements, v6, everywhere)?;
                 if let Some(slot) = group.cuts.get_mut(usize::from(v6)) {
                     *slot = cut;
                 }
             }
-            Ok(group)
-        });
-        let groups = groups.collect::<Result<Vec<Group>, Fault>>()?;
-        let lines = program.port_sets.values().map(|ports| on_line(&widened(ports.line_ranges()))).collect();
-        let name_limit = prover.limits().name_combinations;
-        Ok(Self { program, senders, statements, groups, vocabulary, name_limit, lines })
+            group.is_cut = true;
+        }
+        Ok(())
     }
 
     /// A port set as a formula.
@@ -199,7 +229,8 @@ fn group(
         let guard = guards.get(&rule.destinations);
         named.extend(guard.map(|&guard| (id, Named { guard, action: rule.action, gateway: rule.gateway })));
     }
-    Group { blocks, governed, members, named, cuts: [None, None], sets: sets.into_iter().collect() }
+    let (about, cuts, sets) = ([Vec::new(), Vec::new()], [None, None], sets.into_iter().collect());
+    Group { blocks, governed, members, named, about, cuts, is_cut: false, sets }
 }
 
 impl Group {
@@ -207,6 +238,19 @@ impl Group {
     pub(crate) fn senders<'g>(&'g self, senders: &'g [Sender], v6: bool) -> impl Iterator<Item = usize> + 'g {
         let sends = move |sender: &Sender| sender.sends(v6);
         self.members.iter().copied().filter(move |&place| senders.get(place).is_some_and(sends))
+    }
+
+    /// The statements that speak about some member that sends to the family, with these members.
+    fn about(&self, senders: &[Sender], statements: &[Statement<'_>], v6: bool) -> Vec<(usize, Vec<usize>)> {
+        let members: Vec<usize> = self.senders(senders, v6).collect();
+        let spoken = statements
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| !it.regions.get(usize::from(v6)).is_none_or(Region::is_empty));
+        let about = spoken.map(|(number, it)| {
+            (number, members.iter().copied().filter(|sender| it.senders.contains(sender)).collect::<Vec<usize>>())
+        });
+        about.filter(|(_, senders)| !senders.is_empty()).collect()
     }
 
     fn cut(
@@ -217,16 +261,8 @@ impl Group {
         v6: bool,
         everywhere: bool,
     ) -> Result<Option<Cut>, Fault> {
-        let members: Vec<usize> = self.senders(senders, v6).collect();
-        let spoken = statements
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| !it.regions.get(usize::from(v6)).is_none_or(Region::is_empty));
-        let about = spoken.map(|(number, it)| {
-            (number, members.iter().copied().filter(|sender| it.senders.contains(sender)).collect::<Vec<usize>>())
-        });
-        let about: Vec<(usize, Vec<usize>)> = about.filter(|(_, senders)| !senders.is_empty()).collect();
-        if members.is_empty() || about.is_empty() && !everywhere {
+        let about = self.about.get(usize::from(v6)).map_or(&[][..], |about| about);
+        if self.senders(senders, v6).next().is_none() || about.is_empty() && !everywhere {
             return Ok(None);
         }
         let destinations = |id: DestinationSetId| &program.destination_sets.at(id).addresses;
@@ -246,7 +282,7 @@ impl Group {
         } else {
             ranges(&sets.iter().map(|set| &set.v4).collect::<Vec<_>>(), &inside.v4)
         }?;
-        Ok(Some(Cut { keys, ranges, about }))
+        Ok(Some(Cut { keys, ranges, about: about.len() }))
     }
 
     /// The places of a cut of the group.
@@ -254,7 +290,7 @@ impl Group {
         cut.keys.lists().zip(&cut.ranges).map(|((_, list), ranges)| Place { ranges, list })
     }
 
-    /// Whether the destinations of the statement at this place of [`Cut::about`] cover a place.
+    /// Whether the destinations of the statement at this place of [`Group::about`] cover a place.
     pub(crate) fn covers(&self, place: &Place<'_>, statement: usize) -> bool {
         let set = u32::try_from(self.sets.len() + statement);
         set.is_ok_and(|set| place.list.binary_search(&set).is_ok())
@@ -262,7 +298,7 @@ impl Group {
 
     /// Whether the addresses of a place are not public; never asked where that does not matter.
     pub(crate) fn is_special(&self, cut: &Cut, place: &Place<'_>) -> bool {
-        place.list.last().is_some_and(|&set| set as usize == self.sets.len() + cut.about.len())
+        place.list.last().is_some_and(|&set| set as usize == self.sets.len() + cut.about)
     }
 
     /// The rules that match at a place by address, and with what it takes those that may match by name, sorted.

@@ -189,7 +189,7 @@ mod tests {
                     }
                     assert_eq!(holds(&mut z3, kept_without(stop, spoken, &|_| true)), pins.is_empty(), "case {case}");
                 }
-                Ok::<(), ()>(())
+                Ok::<(), crate::compare::Fault>(())
             };
             Walk::new(&field, &nothing).run(&|_| true, false, visit).unwrap();
         }

@@ -5,13 +5,14 @@
 //! piece by piece of a cut that is checked apart; one that fails, on flows that the evaluator confirmed.
 //!
 //! `meaning` says what an assertion says of one flow. `field` cuts, `region` says where an assertion speaks, `spots`
-//! finds what is wrong, `lemma` says what is to be proved, `fix` what to remove.
+//! finds what is wrong, `lemma` says what is to be proved, `fix` what to remove, `memory` what need not be asked again.
 
 mod choices;
 pub(crate) mod field;
 mod fix;
 pub(crate) mod lemma;
 mod meaning;
+pub(crate) mod memory;
 mod region;
 pub(crate) mod spots;
 
@@ -22,9 +23,11 @@ pub use meaning::{Demand, not_public, outcome, speaks_about};
 use crate::answer::Answer;
 use crate::compare::Fault;
 use crate::compare::blocks::{Block, Found};
+use crate::lists::Key;
 use crate::prover::Prover;
 use egress_ir::{AddressSet, AssertionId, Claim, Flow, Inventory, Outcome, PortSet, Program, RuleId, Sender, Speaking};
-use field::{Field, Statement};
+use field::{Field, Group, Statement};
+use memory::Keys;
 use spots::{Spoken, Stop, Walk};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,26 +130,100 @@ impl fmt::Display for Empty {
 /// # Errors
 /// [`Fault`]: too many ways in which workload sets overlap, or something of our own is wrong. Never taken for an answer.
 pub fn prove(program: &Program, population: Population<'_>, prover: &mut Prover) -> Result<Report, Fault> {
-    let field = Field::new(program, population, false, prover)?;
-    let verdicts = verdicts(&field, prover)?;
+    let mut field = Field::uncut(program, population, prover)?;
+    let verdicts = remembering(&mut field, prover)?;
     Ok(Report { senders: field.senders, verdicts })
 }
 
-/// The same for a field that is cut already.
+/// Verdicts from memory, and what is not there from those parts of the field alone that it depends on.
+fn remembering(field: &mut Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict>, Fault> {
+    let keys = Keys::of(field);
+    let mut conclusions: Vec<Option<Conclusion>> = keys
+        .verdicts
+        .iter()
+        .map(|key| key.as_ref().and_then(|(key, rules)| prover.failed().recall(key, &field.senders, rules)))
+        .collect();
+    let is_open: Vec<bool> = conclusions.iter().map(Option::is_none).collect();
+    let is_open = |number: usize| is_open.get(number).is_some_and(|open| *open);
+    let mut progress: Vec<Progress> = field.statements.iter().map(|_| Progress::default()).collect();
+    let mut unknown: BTreeMap<(usize, usize), Option<Key>> = BTreeMap::new();
+    for (pair, key) in keys.pairs.into_iter().filter(|((_, number), _)| is_open(*number)) {
+        match (key.and_then(|key| prover.recall(&key)), progress.get_mut(pair.1)) {
+            (Some(content), Some(progress)) => progress.spoke |= content == [1],
+            _ => {
+                unknown.insert(pair, key);
+            }
+        }
+    }
+    let groups: BTreeSet<usize> = unknown.keys().map(|(group, _)| *group).collect();
+    field.cut(|group| groups.contains(&group), false)?;
+    look(field, &is_open, &mut progress, &mut unknown, prover)?;
+    let broken = |number: &usize| progress.get(*number).is_some_and(|progress| !progress.found.is_empty());
+    let about: BTreeSet<usize> = (0..progress.len()).filter(broken).collect();
+    let speaks = |group: &Group| group.about.iter().flatten().any(|(number, _)| about.contains(number));
+    let groups: Vec<bool> = field.groups.iter().map(speaks).collect();
+    field.cut(|group| groups.get(group).is_some_and(|about| *about), false)?;
+    for (number, (progress, slot)) in progress.into_iter().zip(&mut conclusions).enumerate() {
+        if let (None, Some(statement)) = (&slot, field.statements.get(number)) {
+            *slot = Some(progress.conclude(field, number, statement, prover)?);
+        }
+    }
+    let settled = prover.settled()?;
+    if settled.is_proved() {
+        for (number, key) in keys.verdicts.iter().enumerate().filter(|(number, _)| is_open(*number)) {
+            if let (Some((key, rules)), Some(Some(conclusion))) = (key, conclusions.get(number)) {
+                prover.failed().keep(*key, &field.senders, rules, conclusion);
+            }
+        }
+    }
+    let conclusions = field.statements.iter().zip(conclusions).enumerate();
+    let mut verdicts: Vec<(bool, Verdict)> = conclusions
+        .filter_map(|(number, (it, conclusion))| {
+            Some((is_open(number), Verdict { assertion: it.id, conclusion: conclusion? }))
+        })
+        .collect();
+    if let Answer::Unknown(reason) = settled {
+        verdicts.iter_mut().filter(|(open, _)| *open).for_each(|(_, verdict)| verdict.doubt(&reason));
+    }
+    Ok(verdicts.into_iter().map(|(_, verdict)| verdict).collect())
+}
+
+/// Looks at all places of the field as far as it is cut, for the wanted statements. Of each group (first) and statement
+/// (second) in `pairs` where nothing is wrong, it is concluded that nothing is.
+fn look(
+    field: &Field<'_>,
+    wanted: &dyn Fn(usize) -> bool,
+    progress: &mut [Progress],
+    pairs: &mut BTreeMap<(usize, usize), Option<Key>>,
+    prover: &mut Prover,
+) -> Result<(), Fault> {
+    let nothing = BTreeSet::new();
+    let mut spoke: BTreeSet<(usize, usize)> = BTreeSet::new();
+    Walk::new(field, &nothing).run(wanted, false, |stop| {
+        for spoken in &stop.spoken {
+            let pair = (stop.number, spoken.number);
+            if let Some(progress) = progress.get_mut(spoken.number) {
+                spoke.insert(pair);
+                if !progress.look(stop, spoken, prover) {
+                    pairs.remove(&pair);
+                }
+            }
+        }
+        Ok::<(), Fault>(())
+    })?;
+    for (pair, key) in pairs {
+        key.iter().for_each(|key| prover.conclude(*key, vec![u8::from(spoke.contains(pair))]));
+    }
+    Ok(())
+}
+
+/// The same for a field that is cut already, without looking back.
 ///
 /// # Errors
 /// As for [`prove`].
 pub(crate) fn verdicts(field: &Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict>, Fault> {
     let mut progress: Vec<Progress> = field.statements.iter().map(|_| Progress::default()).collect();
-    let nothing = BTreeSet::new();
-    Walk::new(field, &nothing).run(&|_| true, false, |stop| {
-        for spoken in &stop.spoken {
-            if let Some(progress) = progress.get_mut(spoken.number) {
-                progress.look(stop, spoken, prover);
-            }
-        }
-        Ok::<(), Fault>(())
-    })?;
+    look(field, &|_| true, &mut progress, &mut BTreeMap::new(), prover)?;
     let mut verdicts = Vec::with_capacity(progress.len());
     for (number, (statement, progress)) in field.statements.iter().zip(progress).enumerate() {
         let conclusion = progress.conclude(field, number, statement, prover)?;
@@ -183,8 +260,8 @@ struct Progress {
 }
 
 impl Progress {
-    /// Notes what is wrong at a place, or asks for the proof that nothing is.
-    fn look(&mut self, stop: &Stop<'_, '_>, spoken: &Spoken<'_, '_>, prover: &mut Prover) {
+    /// Notes what is wrong at a place, or asks for the proof that nothing is, and says whether it did that.
+    fn look(&mut self, stop: &Stop<'_, '_>, spoken: &Spoken<'_, '_>, prover: &mut Prover) -> bool {
         self.spoke = true;
         let wanted = spoken.statement.demand.wanted();
         let mut wrong: Vec<(Rc<[String]>, Outcome, Vec<PortSet>)> = Vec::new();
@@ -195,6 +272,7 @@ impl Progress {
                 None => wrong.push((names.clone(), outcome, vec![ports])),
             }
         });
+        let is_kept = looked.is_ok() && wrong.is_empty();
         if let Err(too_many) = looked {
             self.unknown = Some(too_many.to_string());
         } else if wrong.is_empty() {
@@ -209,6 +287,7 @@ impl Progress {
                 }
             }
         }
+        is_kept
     }
 
     fn conclude(

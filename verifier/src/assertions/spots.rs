@@ -10,7 +10,7 @@ use super::region::{Names, Part};
 use crate::lists::TooManyNames;
 use egress_ir::classes::PortCells;
 use egress_ir::plane::NamesId;
-use egress_ir::{Action, GatewayId, Outcome, PortSet, RuleId};
+use egress_ir::{Action, Cancelled, GatewayId, Outcome, PortSet, RuleId};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -133,8 +133,8 @@ impl<'f, 'p> Walk<'f, 'p> {
     /// Visits every place where one of the wanted statements speaks, and with `everywhere` all others too.
     ///
     /// # Errors
-    /// The first one of `visit`.
-    pub(crate) fn run<E>(
+    /// The first one of `visit`; [`Cancelled`].
+    pub(crate) fn run<E: From<Cancelled>>(
         &mut self,
         wanted: &dyn Fn(usize) -> bool,
         everywhere: bool,
@@ -145,10 +145,12 @@ impl<'f, 'p> Walk<'f, 'p> {
             let mut tried = Tried::default();
             for (v6, cut) in [false, true].into_iter().zip(&group.cuts) {
                 let Some(cut) = cut else { continue };
-                if !everywhere && !cut.about.iter().any(|(number, _)| wanted(*number)) {
+                let about = group.about.get(usize::from(v6)).map_or(&[][..], |about| about);
+                if !everywhere && !about.iter().any(|(number, _)| wanted(*number)) {
                     continue;
                 }
                 for place in group.places(cut) {
+                    field.stop.check()?;
                     let spoken = self.spoken(group, cut, v6, &place, wanted, &mut tried);
                     if everywhere || !spoken.is_empty() {
                         visit(&self.stop((number, group), v6, place, spoken))?;
@@ -173,7 +175,8 @@ impl<'f, 'p> Walk<'f, 'p> {
     {
         let field = self.field;
         let mut spoken = Vec::new();
-        for (at, (number, senders)) in cut.about.iter().enumerate() {
+        let about = group.about.get(usize::from(v6)).map_or(&[][..], |about| about);
+        for (at, (number, senders)) in about.iter().enumerate() {
             let Some(statement) = field.statements.get(*number).filter(|_| wanted(*number)) else { continue };
             let region = statement.regions.get(usize::from(v6));
             let parts =

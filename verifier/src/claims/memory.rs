@@ -4,9 +4,9 @@
 //! and [`Facts`] as bytes. Rules are named by their places among the sender's rules, so that an edit elsewhere in the
 //! policy changes neither.
 
+use crate::digests::{Sets, addresses, length};
 use crate::lists::Key;
-use egress_ir::{Action, AddressSet, BlockId, BlockKind, DestinationSetId, Id, PortSetId, Program, RuleId};
-use rustc_hash::FxHashMap;
+use egress_ir::{Action, AddressSet, BlockId, BlockKind, Id, Program, RuleId};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -60,8 +60,7 @@ impl Facts {
 pub(super) struct Digests<'p> {
     program: &'p Program,
     surroundings: Key,
-    destinations: FxHashMap<DestinationSetId, Key>,
-    ports: FxHashMap<PortSetId, Key>,
+    sets: Sets<'p>,
 }
 
 impl<'p> Digests<'p> {
@@ -69,8 +68,7 @@ impl<'p> Digests<'p> {
         let mut surroundings = Sha256::new().chain_update(b"claims 1");
         addresses(&mut surroundings, &program.cluster.inside);
         addresses(&mut surroundings, special);
-        let surroundings = surroundings.finalize().into();
-        Self { program, surroundings, destinations: FxHashMap::default(), ports: FxHashMap::default() }
+        Self { program, surroundings: surroundings.finalize().into(), sets: Sets::new(program) }
     }
 
     /// The digest of the rules of these blocks, in the order of `rules`, for one family.
@@ -83,59 +81,14 @@ impl<'p> Digests<'p> {
             hasher.update([u8::from(rule.action == Action::Deny), u8::from(guards), u8::from(rule.log)]);
             length(&mut hasher, block);
             length(&mut hasher, rule.gateway.map_or(usize::MAX, Id::index));
-            hasher.update(self.destinations(rule.destinations));
-            hasher.update(self.ports(rule.ports));
+            hasher.update(self.sets.destinations(rule.destinations));
+            hasher.update(self.sets.ports(rule.ports));
         }
         // A policy without rules governs all the same.
         let governs = |block: &&BlockId| self.program.blocks.at(**block).kind == BlockKind::Policy;
         hasher.update([u8::from(blocks.iter().any(|block| governs(&block)))]);
         hasher.finalize().into()
     }
-
-    fn destinations(&mut self, id: DestinationSetId) -> Key {
-        let program = self.program;
-        *self.destinations.entry(id).or_insert_with(|| {
-            let set = program.destination_sets.at(id);
-            let mut hasher = Sha256::new();
-            addresses(&mut hasher, &set.addresses);
-            for host in &set.hosts {
-                let text = host.to_string();
-                length(&mut hasher, text.len());
-                hasher.update(text);
-            }
-            hasher.finalize().into()
-        })
-    }
-
-    fn ports(&mut self, id: PortSetId) -> Key {
-        let program = self.program;
-        *self.ports.entry(id).or_insert_with(|| {
-            let mut hasher = Sha256::new();
-            for (first, last) in program.port_sets.at(id).line_ranges() {
-                hasher.update(first.to_le_bytes());
-                hasher.update(last.to_le_bytes());
-            }
-            hasher.finalize().into()
-        })
-    }
-}
-
-/// Ranges of both families, each with its length in front.
-fn addresses(hasher: &mut Sha256, set: &AddressSet) {
-    length(hasher, set.v4.ranges().len());
-    for (first, last) in set.v4.ranges() {
-        hasher.update(first.to_le_bytes());
-        hasher.update(last.to_le_bytes());
-    }
-    length(hasher, set.v6.ranges().len());
-    for (first, last) in set.v6.ranges() {
-        hasher.update(first.to_le_bytes());
-        hasher.update(last.to_le_bytes());
-    }
-}
-
-fn length(hasher: &mut Sha256, length: usize) {
-    hasher.update(u64::try_from(length).unwrap_or(u64::MAX).to_le_bytes());
 }
 
 #[cfg(test)]

@@ -88,6 +88,7 @@ struct Work<'w> {
 impl Work<'_> {
     /// Settles what one sender can settle, from memory where nothing about the sender has changed.
     fn sender(&mut self, speaking: &[BlockId], v6: bool) -> Result<(), Fault> {
+        self.questions.go_on()?;
         let program = self.program;
         let rules: BTreeSet<RuleId> =
             speaking.iter().flat_map(|&id| program.blocks.at(id).rules.iter().copied()).collect();
@@ -105,6 +106,7 @@ impl Work<'_> {
                 asked.iter_mut().zip(&self.open).for_each(|(asked, open)| *asked |= open.contains(rule));
             }
             for place in Cells::of(program, speaking, v6, &self.claims.special)?.places() {
+                self.questions.go_on()?;
                 self.site(&place.into(), &rules, &mut facts)?;
             }
             self.apply(&facts, &rules);

@@ -59,6 +59,14 @@ impl<'w> Questions<'w> {
         Self { program, lists, prover, ports, guards, compared }
     }
 
+    /// Goes on, unless the prover was told to stop.
+    ///
+    /// # Errors
+    /// [`Fault::Cancelled`].
+    pub(super) fn go_on(&self) -> Result<(), Fault> {
+        self.prover.go_on()
+    }
+
     /// What an earlier run concluded under this key.
     pub(super) fn recall(&mut self, key: &Key) -> Option<&[u8]> {
         self.prover.recall(key)

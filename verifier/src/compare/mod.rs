@@ -16,7 +16,7 @@ use crate::prover::Prover;
 use blocks::Found;
 use egress_ir::classes::TooManyClasses;
 use egress_ir::plane::{ListId, PortsId};
-use egress_ir::{Exemption, Flow, Outcome, Plane, PortSet, Program, Unclear, Vocabulary};
+use egress_ir::{Cancelled, Exemption, Flow, Outcome, Plane, PortSet, Program, Unclear, Vocabulary};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -59,6 +59,9 @@ pub enum Fault {
     /// A lemma does not hold: a defect of egressc.
     #[error("a lemma that the tables rest on does not hold")]
     BrokenLemma,
+    /// The prover was told to stop: nothing is known, and nothing is remembered.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 impl From<TooManyClasses> for Fault {

@@ -4,10 +4,11 @@
 //! address can satisfy, and the lemma that no pod satisfies another combination. Labels are finite values there: each
 //! value that some set mentions, any other value, and none.
 
+use crate::compare::Fault;
 use crate::lists::Lemma;
 use crate::prover::Prover;
 use crate::solver::{Formula, Variable};
-use egress_ir::classes::{Keys, TooManyClasses, possible_sources, sweep};
+use egress_ir::classes::{Keys, possible_sources_unless, sweep};
 use egress_ir::{
     AddressSet, Arena, Inventory, NAMESPACE_NAME_LABEL, NamespaceSelector, Operator, Pod, PodSelector, Point, Program,
     RangeSet, Requirement, Sender, Workload, WorkloadSet, WorkloadSetId,
@@ -28,15 +29,16 @@ pub struct Class {
 /// Everybody who can send, parted by `wanted`; that nobody is left out becomes a lemma.
 ///
 /// # Errors
-/// [`TooManyClasses`] when the sets overlap in more ways than the prover's limit.
+/// [`Fault::Unclear`] when the sets overlap in more ways than the prover's limit; [`Fault::Cancelled`].
 pub fn possible_senders(
     sets: &Arena<WorkloadSetId, WorkloadSet>,
     wanted: &BTreeSet<WorkloadSetId>,
     inventory: Option<&Inventory>,
     prover: &mut Prover,
-) -> Result<Vec<Class>, TooManyClasses> {
+) -> Result<Vec<Class>, Fault> {
     let scratch = Program { workload_sets: sets.clone(), ..Program::default() };
-    let sources = possible_sources(&scratch, wanted, prover.limits().source_classes)?;
+    let limit = prover.limits().source_classes;
+    let sources = possible_sources_unless(&scratch, wanted, limit, || prover.go_on())?;
     let ids: Vec<WorkloadSetId> = wanted.iter().copied().collect();
     let pods: BTreeMap<Vec<WorkloadSetId>, Pod> =
         sources.into_iter().filter_map(|class| Some((class.sets, class.pod?))).collect();

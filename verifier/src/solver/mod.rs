@@ -7,6 +7,7 @@ pub mod exhaustive;
 pub mod least;
 pub mod z3;
 
+use egress_ir::Stop;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -76,6 +77,14 @@ pub enum Solution {
 pub trait Solver {
     /// Whether the formula can hold.
     fn solve(&mut self, formula: &Formula) -> Solution;
+
+    /// The same, of which nothing is known any more once the flag is raised; a solver that is always quick need not look.
+    fn solve_unless(&mut self, formula: &Formula, stop: &Stop) -> Solution {
+        match stop.check() {
+            Ok(()) => self.solve(formula),
+            Err(cancelled) => Solution::Unknown(cancelled.to_string()),
+        }
+    }
 }
 
 impl Formula {

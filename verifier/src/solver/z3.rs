@@ -5,6 +5,7 @@
 
 use super::{Assignment, Formula, Ranges, Solution, Solver, Variable};
 use crate::answer::Limits;
+use egress_ir::Stop;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use z3::ast::{Ast, BV, Bool};
@@ -104,6 +105,12 @@ impl Solver for Z3 {
         };
         solver.pop(1);
         solution
+    }
+
+    fn solve_unless(&mut self, formula: &Formula, stop: &Stop) -> Solution {
+        let context = z3::Context::thread_local();
+        let handle = context.handle();
+        stop.during(|| handle.interrupt(), || self.solve(formula))
     }
 }
 

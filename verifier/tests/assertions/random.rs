@@ -2,7 +2,9 @@
 
 use egress_ir::*;
 use egress_testkit::programs::{Shape, random_program};
-use egress_testkit::seed::Rng;
+use egress_testkit::seed::{Rng, cases, seed};
+use egress_verifier::Prover;
+use egress_verifier::assertions::{Population, prove};
 
 /// A small program with a few assertions.
 pub(crate) fn random(rng: &mut Rng, case: u64) -> Program {
@@ -86,4 +88,17 @@ fn destinations(rng: &mut Rng, program: &mut Program, near: Option<&Rule>) -> De
         },
     };
     program.intern_destinations(set)
+}
+
+/// What is remembered of one program is never believed of another.
+#[test]
+fn one_prover_for_all_programs_says_what_a_fresh_one_says() {
+    let mut lived = Prover::default();
+    for case in 0..cases(200) {
+        let program = random(&mut Rng::new(seed() ^ 0x0ed4, case), case);
+        let fresh = prove(&program, Population::Possible(None), &mut Prover::default()).expect("no fault");
+        lived.renew(Stop::default());
+        let known = prove(&program, Population::Possible(None), &mut lived).expect("no fault");
+        assert_eq!(known, fresh, "seed {} case {case}", seed());
+    }
 }
