@@ -40,8 +40,7 @@ pub struct Prover {
     conclusions: Vec<(Key, Vec<u8>)>,
     // INVARIANT: what was asked for is proved or pending.
     asked: HashSet<Key>,
-    /// Assertions that failed.
-    failed: Memory,
+    asserted: Memory,
     effort: Effort,
 }
 
@@ -75,7 +74,7 @@ impl Prover {
         self.asked.clear();
         self.effort = Effort::default();
         self.cache.age();
-        self.failed.age();
+        self.asserted.age();
     }
 
     /// What ends the work.
@@ -162,9 +161,9 @@ impl Prover {
         self.conclusions.push((key, content));
     }
 
-    /// Verdicts of assertions that failed.
-    pub(crate) fn failed(&mut self) -> &mut Memory {
-        &mut self.failed
+    /// What is known of assertions.
+    pub(crate) fn asserted(&mut self) -> &mut Memory {
+        &mut self.asserted
     }
 
     /// What was proved so far.

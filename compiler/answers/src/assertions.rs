@@ -32,7 +32,7 @@ pub struct Asserted<'a> {
 
 impl Asserted<'_> {
     /// Proves all of them: a finding for each that does not hold, says nothing or is unknown, and a proof for each, in the
-    /// order of the program.
+    /// order of the program. What is returned after the prover's flag was raised is to be thrown away.
     pub fn prove(&self, population: Population<'_>, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
         match assertions::prove(self.program, population, prover).map_err(fault::unclear) {
             Ok(Report { senders, verdicts }) => self.tell(&senders, &verdicts),

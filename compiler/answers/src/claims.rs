@@ -10,7 +10,8 @@ use egress_verifier::{Answer, Prover, claims};
 use std::collections::BTreeSet;
 
 /// Proves all that is said and left unsaid about dead, redundant, overridden, conflicting and rebound rules. The finding,
-/// if there is one, says that this is unknown, or that it is wrong; the proof is always one.
+/// if there is one, says that this is unknown, or that it is wrong; the proof is always one. What is returned after the
+/// prover's flag was raised is to be thrown away.
 pub fn confirm(program: &Program, compiled: &Compiled, prover: &mut Prover) -> (Vec<Diagnostic>, Vec<Proof>) {
     let rules: BTreeSet<RuleId> = compiled.claims.iter().flat_map(|claims| claims.about.iter().copied()).collect();
     let proof = |answer, notes: Vec<String>| Proof {

@@ -112,6 +112,13 @@ impl<R: Copy + Eq + Hash + Ord> Facts<R> {
     }
 }
 
+impl<R> Facts<R> {
+    /// About how many rules.
+    pub(super) fn len(&self) -> usize {
+        self.rules.len()
+    }
+}
+
 impl Facts<RuleId> {
     /// The facts about a rule.
     pub(super) fn rule(&self, rule: RuleId) -> Option<&RuleFacts<RuleId>> {

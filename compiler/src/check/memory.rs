@@ -17,8 +17,8 @@ pub(super) type Key = [u8; 32];
 
 /// How many checks ago facts may have been needed last, so that taking an edit back costs nothing.
 const KEPT: u32 = 4;
-/// How many groups may be remembered beside those of the check that ended last.
-const MOST_BESIDE: usize = 1 << 12;
+/// About how many rules, each counted in every group, checks that were stopped may leave behind: some 40 MB.
+const MOST_LEFT: usize = 1 << 18;
 
 /// What checks learned before; empty at first, and worth keeping from one check of a policy to the next.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ pub struct Memory {
     known: FxHashMap<Key, Known>,
     /// How many checks ended with an answer.
     round: u32,
-    /// How many groups the last of them had.
+    /// How many rules the groups had that were known when the last of them ended.
     size: usize,
     effort: Effort,
 }
@@ -35,6 +35,12 @@ pub struct Memory {
 struct Known {
     facts: Arc<Facts<Number>>,
     used: u32,
+}
+
+impl Known {
+    fn size(&self) -> usize {
+        self.facts.len()
+    }
 }
 
 /// How much of a check was new.
@@ -56,8 +62,7 @@ impl Memory {
     /// A check begins.
     pub(super) fn begin(&mut self) {
         self.effort = Effort::default();
-        // Only checks that were stopped can have left so much behind.
-        if self.known.len() > self.size.saturating_add(MOST_BESIDE) {
+        if self.known.values().map(Known::size).sum::<usize>() > self.size.saturating_add(MOST_LEFT) {
             self.known.clear();
         }
     }
@@ -83,7 +88,7 @@ impl Memory {
     pub(super) fn end(&mut self) {
         let round = self.round;
         self.known.retain(|_, known| round.saturating_sub(known.used) < KEPT);
-        self.size = self.known.values().filter(|known| known.used == round).count();
+        self.size = self.known.values().map(Known::size).sum();
         self.round = round.saturating_add(1);
     }
 }

@@ -1,9 +1,10 @@
 //! What is known of assertions from before, so that after an edit only what it touches is asked again.
 //!
 //! In: a field that is not cut yet. Out: for each assertion and each group of senders of whom it speaks a digest of all
-//! that can be wrong there, under which the prover keeps, from run to run, that nothing is; and for each assertion that
-//! fails a digest of all that its verdict depends on, under which [`Memory`] keeps that verdict as long as the process
-//! lives. Rules are named by their places, so that an edit elsewhere in the policy changes nothing.
+//! that can be wrong there, under which [`Memory`] keeps that nothing is; and for each assertion a digest of all that its
+//! verdict depends on, under which it keeps how the assertion fails. Rules are named by their places, so that an edit
+//! elsewhere in the policy changes nothing. Nothing of it outlives the process: whoever could write it to a file could
+//! change answers.
 
 use super::field::{Field, Statement};
 use super::{Breach, Conclusion, Fix};
@@ -18,17 +19,27 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many questions ago a verdict may have been needed last.
 const KEPT: u32 = 4;
 
-/// Verdicts of assertions that fail.
+/// What is known of assertions.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// Whom blocks of flows name by their places.
     senders: Vec<Sender>,
-    known: FxHashMap<Key, Known>,
+    failed: FxHashMap<Key, Failed>,
+    kept: FxHashMap<Key, Kept>,
     round: u32,
 }
 
+/// Somewhere nothing is wrong.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Whether the assertion speaks of some flow there.
+    spoke: bool,
+    used: u32,
+}
+
+/// How an assertion fails.
 #[derive(Debug)]
-struct Known {
+struct Failed {
     breach: Box<Breach>,
     /// The rules about which the digest speaks, in order.
     rules: Vec<RuleId>,
@@ -39,16 +50,29 @@ impl Memory {
     /// Another question begins: what was not needed for some time goes.
     pub(crate) fn age(&mut self) {
         let round = self.round;
-        self.known.retain(|_, known| round.saturating_sub(known.used) < KEPT);
+        self.failed.retain(|_, known| round.saturating_sub(known.used) < KEPT);
+        self.kept.retain(|_, known| round.saturating_sub(known.used) < KEPT);
         self.round = round.saturating_add(1);
     }
 
+    /// Whether the assertion speaks of some flow, if under the key nothing is wrong.
+    pub(super) fn kept(&mut self, key: &Key) -> Option<bool> {
+        let known = self.kept.get_mut(key)?;
+        known.used = self.round;
+        Some(known.spoke)
+    }
+
+    /// Keeps that nothing is wrong under the key, and whether the assertion speaks of some flow.
+    pub(super) fn keep(&mut self, key: Key, spoke: bool) {
+        self.kept.insert(key, Kept { spoke, used: self.round });
+    }
+
     /// The verdict under the key, about rules as they are numbered now.
-    pub(super) fn recall(&mut self, key: &Key, senders: &[Sender], rules: &[RuleId]) -> Option<Conclusion> {
+    pub(super) fn failed(&mut self, key: &Key, senders: &[Sender], rules: &[RuleId]) -> Option<Conclusion> {
         if self.senders != senders {
             return None;
         }
-        let known = self.known.get_mut(key)?;
+        let known = self.failed.get_mut(key)?;
         known.used = self.round;
         let now: FxHashMap<RuleId, RuleId> = known.rules.iter().copied().zip(rules.iter().copied()).collect();
         let mut breach = known.breach.clone();
@@ -60,14 +84,14 @@ impl Memory {
     }
 
     /// Keeps a verdict, if it is that the assertion fails.
-    pub(super) fn keep(&mut self, key: Key, senders: &[Sender], rules: &[RuleId], conclusion: &Conclusion) {
+    pub(super) fn fail(&mut self, key: Key, senders: &[Sender], rules: &[RuleId], conclusion: &Conclusion) {
         let Conclusion::Answer(Answer::Refuted(breach)) = conclusion else { return };
         if self.senders != senders {
-            self.known.clear();
+            self.failed.clear();
             self.senders = senders.to_vec();
         }
         let (breach, rules, used) = (breach.clone(), rules.to_vec(), self.round);
-        self.known.insert(key, Known { breach, rules, used });
+        self.failed.insert(key, Failed { breach, rules, used });
     }
 }
 

@@ -141,15 +141,15 @@ fn remembering(field: &mut Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict
     let mut conclusions: Vec<Option<Conclusion>> = keys
         .verdicts
         .iter()
-        .map(|key| key.as_ref().and_then(|(key, rules)| prover.failed().recall(key, &field.senders, rules)))
+        .map(|key| key.as_ref().and_then(|(key, rules)| prover.asserted().failed(key, &field.senders, rules)))
         .collect();
     let is_open: Vec<bool> = conclusions.iter().map(Option::is_none).collect();
     let is_open = |number: usize| is_open.get(number).is_some_and(|open| *open);
     let mut progress: Vec<Progress> = field.statements.iter().map(|_| Progress::default()).collect();
     let mut unknown: BTreeMap<(usize, usize), Option<Key>> = BTreeMap::new();
     for (pair, key) in keys.pairs.into_iter().filter(|((_, number), _)| is_open(*number)) {
-        match (key.and_then(|key| prover.recall(&key)), progress.get_mut(pair.1)) {
-            (Some(content), Some(progress)) => progress.spoke |= content == [1],
+        match (key.and_then(|key| prover.asserted().kept(&key)), progress.get_mut(pair.1)) {
+            (Some(spoke), Some(progress)) => progress.spoke |= spoke,
             _ => {
                 unknown.insert(pair, key);
             }
@@ -157,7 +157,7 @@ fn remembering(field: &mut Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict
     }
     let groups: BTreeSet<usize> = unknown.keys().map(|(group, _)| *group).collect();
     field.cut(|group| groups.contains(&group), false)?;
-    look(field, &is_open, &mut progress, &mut unknown, prover)?;
+    let kept = look(field, &is_open, &mut progress, unknown, prover)?;
     let broken = |number: &usize| progress.get(*number).is_some_and(|progress| !progress.found.is_empty());
     let about: BTreeSet<usize> = (0..progress.len()).filter(broken).collect();
     let speaks = |group: &Group| group.about.iter().flatten().any(|(number, _)| about.contains(number));
@@ -170,9 +170,10 @@ fn remembering(field: &mut Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict
     }
     let settled = prover.settled()?;
     if settled.is_proved() {
+        kept.into_iter().for_each(|(key, spoke)| prover.asserted().keep(key, spoke));
         for (number, key) in keys.verdicts.iter().enumerate().filter(|(number, _)| is_open(*number)) {
             if let (Some((key, rules)), Some(Some(conclusion))) = (key, conclusions.get(number)) {
-                prover.failed().keep(*key, &field.senders, rules, conclusion);
+                prover.asserted().fail(*key, &field.senders, rules, conclusion);
             }
         }
     }
@@ -188,15 +189,16 @@ fn remembering(field: &mut Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict
     Ok(verdicts.into_iter().map(|(_, verdict)| verdict).collect())
 }
 
-/// Looks at all places of the field as far as it is cut, for the wanted statements. Of each group (first) and statement
-/// (second) in `pairs` where nothing is wrong, it is concluded that nothing is.
+/// Looks at all places of the field as far as it is cut, for the wanted statements. Of `pairs` of a group (first) and a
+/// statement (second) the keys of those are returned where nothing is wrong, if all lemmas hold, and whether the
+/// statement speaks there.
 fn look(
     field: &Field<'_>,
     wanted: &dyn Fn(usize) -> bool,
     progress: &mut [Progress],
-    pairs: &mut BTreeMap<(usize, usize), Option<Key>>,
+    mut pairs: BTreeMap<(usize, usize), Option<Key>>,
     prover: &mut Prover,
-) -> Result<(), Fault> {
+) -> Result<Vec<(Key, bool)>, Fault> {
     let nothing = BTreeSet::new();
     let mut spoke: BTreeSet<(usize, usize)> = BTreeSet::new();
     Walk::new(field, &nothing).run(wanted, false, |stop| {
@@ -211,10 +213,7 @@ fn look(
         }
         Ok::<(), Fault>(())
     })?;
-    for (pair, key) in pairs {
-        key.iter().for_each(|key| prover.conclude(*key, vec![u8::from(spoke.contains(pair))]));
-    }
-    Ok(())
+    Ok(pairs.into_iter().filter_map(|(pair, key)| Some((key?, spoke.contains(&pair)))).collect())
 }
 
 /// The same for a field that is cut already, without looking back.
@@ -223,7 +222,7 @@ fn look(
 /// As for [`prove`].
 pub(crate) fn verdicts(field: &Field<'_>, prover: &mut Prover) -> Result<Vec<Verdict>, Fault> {
     let mut progress: Vec<Progress> = field.statements.iter().map(|_| Progress::default()).collect();
-    look(field, &|_| true, &mut progress, &mut BTreeMap::new(), prover)?;
+    look(field, &|_| true, &mut progress, BTreeMap::new(), prover)?;
     let mut verdicts = Vec::with_capacity(progress.len());
     for (number, (statement, progress)) in field.statements.iter().zip(progress).enumerate() {
         let conclusion = progress.conclude(field, number, statement, prover)?;

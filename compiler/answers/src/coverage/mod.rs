@@ -29,7 +29,8 @@ pub struct Found {
     pub proofs: Vec<Proof>,
 }
 
-/// Finds out what is covered; [`lines`] writes it for people.
+/// Finds out what is covered; [`lines`] writes it for people. What is returned after the prover's flag was raised is to be
+/// thrown away.
 pub fn coverage(asserted: &Asserted<'_>, population: Population<'_>, prover: &mut Prover) -> Found {
     let coverage = match covered(asserted.program, population, prover).map_err(fault::unclear) {
         Ok(coverage) => coverage,
