@@ -40,8 +40,10 @@ impl Workspace {
             text.push_str(asserted);
         }
         let folder = TempDir::new()?;
-        for (name, text) in
-            written.iter().map(|(name, text)| (name.as_str(), text)).chain([("inventory.json", inventory.as_str())])
+        for (name, text) in written
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .chain([("inventory.json", inventory.as_str())])
         {
             std::fs::write(folder.path().join(name), text)?;
         }

@@ -6,7 +6,7 @@
 use crate::unit::{Meaning, Unit};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use egress_answers::{Asserted, Proof, claims};
-use egress_compiler::{Compiled, Diagnostic, Files, Options, understand};
+use egress_compiler::{Compiled, Diagnostic, Files, Options, check, understand};
 use egress_ir::{Date, Inventory, Stop};
 use egress_verifier::Prover;
 use egress_verifier::assertions::Population;
@@ -151,6 +151,7 @@ impl Queue {
 /// What is remembered of a unit from job to job.
 #[derive(Default)]
 struct Memory {
+    rules: check::Memory,
     prover: Prover,
 }
 
@@ -168,12 +169,12 @@ impl Job {
             return;
         }
         let understood = std::mem::take(&mut compiled.diagnostics);
-        compiled.check(&options);
-        let checked = std::mem::replace(&mut compiled.diagnostics, understood);
-        compiled.diagnostics.extend_from_slice(&checked);
-        if self.stop.is_raised() {
+        let limits = check::Limits { stop: self.stop.clone(), ..check::Limits::default() };
+        if compiled.recheck(&options, &limits, &mut memory.rules).is_err() {
             return;
         }
+        let checked = std::mem::replace(&mut compiled.diagnostics, understood);
+        compiled.diagnostics.extend_from_slice(&checked);
         let compiled = Arc::new(compiled);
         self.report(Stage::Checked, checked, Some((&compiled, None)), reports);
         if self.proofs
@@ -183,7 +184,7 @@ impl Job {
         }
     }
 
-    /// Proves findings and assertions; nothing when it was stopped.
+    /// Proves findings and assertions; nothing when it was stopped, because then what they say is no answer.
     fn prove(
         &self,
         compiled: &Compiled,
@@ -191,8 +192,9 @@ impl Job {
         prover: &mut Prover,
     ) -> Option<(Vec<Diagnostic>, Vec<Proof>)> {
         let program = compiled.program.as_ref()?;
+        prover.renew(self.stop.clone());
         let (mut findings, mut proofs) = claims::confirm(program, compiled, prover);
-        if !program.assertions.is_empty() && !self.stop.is_raised() {
+        if !program.assertions.is_empty() {
             let asserted = Asserted { program, sources: &compiled.sources };
             let (more, told) = asserted.prove(Population::Possible(inventory), prover);
             findings.extend(more);
