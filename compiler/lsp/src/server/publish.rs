@@ -11,9 +11,12 @@ use crate::unit::{Moves, Unit};
 use crate::uri;
 use crate::view::Uris;
 use egress_compiler::{Diagnostic, Label};
-use gen_lsp_types::PublishDiagnosticsParams;
+use gen_lsp_types::{DiagnosticSeverity, PublishDiagnosticsParams};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The most findings of one file that a client is told of.
+const MOST_SHOWN: usize = 1000;
 
 impl Server {
     /// Tells the client what is wrong with a unit, as far as that is news.
@@ -73,7 +76,30 @@ fn by_file(
     for finding in known.findings_now(unit) {
         add(&finding);
     }
+    told.values_mut().for_each(shorten);
     told
+}
+
+/// Leaves what an editor can show of very many findings, and says how many more there are.
+fn shorten(told: &mut Vec<gen_lsp_types::Diagnostic>) {
+    told.sort_by_key(|it| (it.range.start, it.range.end, severity_rank(it)));
+    let left_out = told.len().saturating_sub(MOST_SHOWN);
+    told.truncate(MOST_SHOWN);
+    if let Some(last) = told.last_mut().filter(|_| left_out > 0) {
+        let message = format!("{left_out} more findings are not shown; mend some of these first");
+        let (range, severity) = (last.range, Some(DiagnosticSeverity::Information));
+        let source = Some("egressc".to_owned());
+        told.push(gen_lsp_types::Diagnostic { range, severity, source, message: message.into(), ..Default::default() });
+    }
+}
+
+/// Errors first.
+fn severity_rank(diagnostic: &gen_lsp_types::Diagnostic) -> u8 {
+    match diagnostic.severity {
+        Some(DiagnosticSeverity::Error) => 0,
+        Some(DiagnosticSeverity::Warning) => 1,
+        _ => 2,
+    }
 }
 
 impl Known {

@@ -130,7 +130,13 @@ fn a_file_of_five_megabytes_is_served() {
     }
     session.replace("/w/large.egress", 9, &"(".repeat(5_000_000));
     session.until(|session| session.codes("/w/large.egress").iter().any(|code| code.starts_with("egress::syntax::")));
-    session.replace("/w/large.egress", 10, &policy);
+    let misspelt: String = (0..5000).map(|number| format!("policy p{number} {{ for nobody }}\n")).collect();
+    session.replace("/w/large.egress", 10, &misspelt);
+    session.until(|session| {
+        let found = &session.diagnostics[&uri("/w/large.egress")];
+        found.len() == 1001 && found[1000]["message"].as_str().is_some_and(|it| it.contains("more findings"))
+    });
+    session.replace("/w/large.egress", 11, &policy);
     session.until(|session| !session.codes("/w/large.egress").iter().any(|code| code.starts_with("egress::syntax::")));
     session.end();
 }

@@ -199,7 +199,7 @@ impl Session {
     /// The codes of a document's diagnostics, sorted.
     pub(crate) fn codes(&self, path: &str) -> Vec<String> {
         let diagnostics = self.diagnostics.get(&uri(path)).into_iter().flatten();
-        let mut codes: Vec<String> = diagnostics.map(|it| it["code"].as_str().unwrap().to_owned()).collect();
+        let mut codes: Vec<String> = diagnostics.filter_map(|it| it["code"].as_str()).map(str::to_owned).collect();
         codes.sort();
         codes
     }
