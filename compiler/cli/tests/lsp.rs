@@ -62,7 +62,13 @@ impl Server {
         )
     }
 
+    /// Waits for the end, while the client still listens and could speak.
     fn end(mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+
+    /// Goes away, and waits for the end.
+    fn leave(mut self) -> Option<i32> {
         drop(self.input);
         self.process.wait().unwrap().code()
     }
@@ -109,6 +115,6 @@ fn a_client_that_goes_away_ends_the_server() {
     let folder = Folder::new(&[("a.egress", "policy p { for all }\n")]);
     let mut server = Server::start();
     server.initialize(&folder);
-    assert_eq!(server.end(), Some(1));
-    assert_eq!(Server::start().end(), Some(1));
+    assert_eq!(server.leave(), Some(1));
+    assert_eq!(Server::start().leave(), Some(1));
 }

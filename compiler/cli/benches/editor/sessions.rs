@@ -1,7 +1,7 @@
 //! Typing sessions: what people do to a text, key by key.
 //!
 //! In: the files of `testdata/typing`, a step a line: `at 50%` goes to the end of the first rule after that share of the
-//! text, `type "…"` types character by character, `erase N` takes back N characters one by one, `paste "…"` inserts at
+//! text (of the last rule, if there is none after it), `type "…"` types character by character, `erase N` takes back N characters one by one, `paste "…"` inserts at
 //! once. Out: how long a client waits after each edit until the server has names and syntax of it.
 
 use crate::Outcome;
@@ -49,12 +49,12 @@ impl Session {
         self.0.iter().map(keys).sum()
     }
 
-    /// Plays it in the middle file of a workspace; the wait after each edit.
+    /// Plays it in the busiest file of a workspace; the wait after each edit.
     ///
     /// # Errors
     /// The server does not answer.
     pub(crate) fn play(&self, workspace: &Workspace, client: &mut Client) -> Outcome<Vec<Duration>> {
-        let (name, text) = workspace.middle()?;
+        let (name, text) = workspace.busiest()?;
         let mut typist = Typist { uri: workspace.uri(name), text: text.clone(), at: 0, version: 0, waits: Vec::new() };
         let document = json!({ "uri": typist.uri, "languageId": "egress", "version": 0, "text": text });
         client.tell("textDocument/didOpen", json!({ "textDocument": document }))?;
@@ -93,8 +93,9 @@ impl Typist {
         match step {
             Step::At(share) => {
                 let from = self.text.len() * share / 100;
-                let rule = self.text.get(from..).and_then(|rest| rest.find("\n  allow ")).ok_or("no rule there")?;
-                let line = from + rule + 1;
+                const RULE: &str = "\n  allow ";
+                let after = self.text.get(from..).and_then(|rest| rest.find(RULE)).map(|at| from + at);
+                let line = 1 + after.or_else(|| self.text.rfind(RULE)).ok_or("no rule there")?;
                 let end = self.text.get(line..).and_then(|rest| rest.find('\n')).ok_or("no end")?;
                 self.at = line + end;
                 Ok(())

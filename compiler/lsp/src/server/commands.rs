@@ -10,7 +10,7 @@ use crate::uri;
 use crate::world::{Compile, Preview, World};
 use egress_answers::explain::{From, Question, show};
 use egress_answers::{Asserted, coverage};
-use egress_compiler::{Diagnostic, Severity};
+use egress_compiler::Severity;
 use egress_ir::{Inventory, Program};
 use egress_verifier::Prover;
 use egress_verifier::assertions::Population;
@@ -54,30 +54,40 @@ struct Job {
 
 /// Executes a command and answers, now or later.
 pub(super) fn execute(server: &mut Server, id: RequestId, params: Value) {
-    match prepare(server, params) {
-        Ok((job, work)) => {
-            server.pending.insert(id.clone());
-            let answers = server.answers.0.clone();
-            let answered = id.clone();
-            let started = std::thread::Builder::new().name("command".into()).spawn(move || {
-                let result =
-                    work(&job).map(|it| json!({ "title": it.title, "language": it.language, "text": it.text }));
-                // Nobody listens once the session ends.
-                let _gone = answers.send(Answer { id: answered, result });
-            });
-            if let Err(error) = started {
-                server.pending.remove(&id);
-                server.fail(id, ErrorCode::InternalError, error.to_string());
-            }
-        }
+    match prepare(server, &params) {
+        Ok(Ready::Now(job, work)) => start(server, id, *job, work),
+        Ok(Ready::Later) => server.held.push((id, params)),
         Err((code, why)) => server.fail(id, code, why),
+    }
+}
+
+/// Works on a thread of its own.
+fn start(server: &mut Server, id: RequestId, job: Job, work: Work) {
+    server.pending.insert(id.clone());
+    let (answers, answered) = (server.answers.0.clone(), id.clone());
+    let started = std::thread::Builder::new().name("command".into()).spawn(move || {
+        let result = work(&job).map(|it| json!({ "title": it.title, "language": it.language, "text": it.text }));
+        // Nobody listens once the session ends.
+        let _gone = answers.send(Answer { id: answered, result });
+    });
+    if let Err(error) = started {
+        server.pending.remove(&id);
+        server.fail(id, ErrorCode::InternalError, error.to_string());
     }
 }
 
 type Work = fn(&Job) -> Result<Preview, String>;
 
-fn prepare(server: &Server, params: Value) -> Result<(Job, Work), (ErrorCode, String)> {
-    let Params { command, arguments } = read(params)?;
+/// Whether a command can be worked on.
+enum Ready {
+    /// It can.
+    Now(Box<Job>, Work),
+    /// It is not known yet what the latest text means.
+    Later,
+}
+
+fn prepare(server: &Server, params: &Value) -> Result<Ready, (ErrorCode, String)> {
+    let Params { command, arguments } = read(params.clone())?;
     let work: Work = match command.as_str() {
         "egress.server.explain" => explain,
         "egress.server.coverage" => covered,
@@ -85,28 +95,26 @@ fn prepare(server: &Server, params: Value) -> Result<(Job, Work), (ErrorCode, St
         _ => return Err((ErrorCode::InvalidParams, format!("there is no command `{command}`"))),
     };
     let argument: Argument = read(arguments.into_iter().next().unwrap_or_default())?;
-    let (_, known) = server
-        .state
-        .unit_of(&uri::path(&argument.uri))
-        .ok_or((ErrorCode::InvalidParams, format!("`{}` is no document of this session", argument.uri.0)))?;
-    let failed = |why: &str| (ErrorCode::RequestFailed, why.to_owned());
-    let unit = known.unit().ok_or_else(|| failed("the document is being read"))?;
-    let meaning = known.meaning.clone().filter(|meaning| meaning.is_of(unit));
-    let meaning = meaning.ok_or_else(|| failed(why_not(&unit.named.diagnostics)))?;
-    Ok((Job { meaning, inventory: unit.inventory.clone(), argument, world: server.state.world.clone() }, work))
+    let path = uri::path(&argument.uri);
+    let known =
+        server.state.unit_of(&path).filter(|(_, known)| known.unit().is_some_and(|unit| unit.find(&path).is_some()));
+    let Some((_, known)) = known else {
+        return Err((ErrorCode::InvalidParams, format!("`{}` is no document of this session", argument.uri.0)));
+    };
+    if known.meaningless == Some(known.edit) {
+        return Err((ErrorCode::RequestFailed, LEFT_OPEN.to_owned()));
+    }
+    let Some(unit) = known.unit() else { return Ok(Ready::Later) };
+    let Some(meaning) = known.meaning.clone().filter(|meaning| meaning.is_of(unit)) else { return Ok(Ready::Later) };
+    let job = Job { meaning, inventory: unit.inventory.clone(), argument, world: server.state.world.clone() };
+    Ok(Ready::Now(Box::new(job), work))
 }
 
-fn why_not(findings: &[Diagnostic]) -> &'static str {
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
-        "errors leave open what the policies mean; mend them first"
-    } else {
-        "the policies are being checked; try again in a moment"
-    }
-}
+const LEFT_OPEN: &str = "errors leave open what the policies mean: mend them first";
 
 impl Job {
     fn program(&self) -> Result<&Program, String> {
-        self.meaning.compiled.program.as_ref().ok_or_else(|| "errors leave open what the policies mean".to_owned())
+        self.meaning.compiled.program.as_ref().ok_or_else(|| LEFT_OPEN.to_owned())
     }
 }
 

@@ -93,6 +93,8 @@ struct Server {
     answers: (Sender<Answer>, Receiver<Answer>),
     /// Requests whose answers those are, unless they were cancelled.
     pending: BTreeSet<RequestId>,
+    /// Commands that wait until it is known what the latest text means.
+    held: Vec<(RequestId, Value)>,
     /// Counts the requests to the client.
     asked: i32,
     /// The number of the request for the configuration that was made last.
@@ -111,6 +113,7 @@ impl Server {
             waiting: VecDeque::new(),
             answers: crossbeam_channel::unbounded(),
             pending: BTreeSet::new(),
+            held: Vec::new(),
             asked: 0,
             configuration: None,
             watched: BTreeSet::new(),
@@ -169,7 +172,9 @@ impl Server {
         let Some(id) = id else { return };
         let before = self.waiting.len();
         self.waiting.retain(|message| !matches!(message, Message::Request(request) if request.id == id));
-        if before != self.waiting.len() || self.pending.remove(&id) {
+        let held = self.held.len();
+        self.held.retain(|(waiting, _)| *waiting != id);
+        if before != self.waiting.len() || held != self.held.len() || self.pending.remove(&id) {
             self.fail(id, ErrorCode::RequestCanceled, "cancelled".to_owned());
         }
     }
@@ -255,6 +260,9 @@ impl Server {
         if let Some(layer) = known.layers.get_mut(report.stage as usize) {
             *layer = Some((report.unit, report.findings));
         }
+        if report.is_meaningless {
+            known.meaningless = Some(report.edit);
+        }
         let is_news = report.meaning.is_some();
         if let Some(meaning) = report.meaning {
             known.meaning = Some(meaning);
@@ -264,6 +272,9 @@ impl Server {
             self.ask_to_refresh();
         }
         self.watch_lists(&report.key);
+        for (id, params) in std::mem::take(&mut self.held) {
+            commands::execute(self, id, params);
+        }
     }
 
     /// Has the client ask again for what depends on meaning.

@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) unit: Arc<Unit>,
     /// What it means, once rules are checked; nothing where errors leave it open.
     pub(crate) meaning: Option<Arc<Meaning>>,
+    /// Whether errors leave open what it means, so that no more stages follow.
+    pub(crate) is_meaningless: bool,
     /// What this stage found, beyond those before it.
     pub(crate) findings: Vec<Diagnostic>,
 }
@@ -164,8 +166,10 @@ impl Job {
         let inventory = self.unit.inventory.as_deref();
         let options = Options { as_of: Some(self.as_of), inventory, strict: self.strict };
         let mut compiled = understand(&self.unit.files, &self.unit.root, &*self.lists, &options);
-        self.report(Stage::Understood, beyond(&compiled.diagnostics, &self.unit.named.diagnostics), None, reports);
-        if compiled.program.is_none() || self.stop.is_raised() {
+        let findings = beyond(&compiled.diagnostics, &self.unit.named.diagnostics);
+        let is_meaningless = compiled.program.is_none();
+        self.report(Stage::Understood, findings, is_meaningless, None, reports);
+        if is_meaningless || self.stop.is_raised() {
             return;
         }
         let understood = std::mem::take(&mut compiled.diagnostics);
@@ -176,11 +180,11 @@ impl Job {
         let checked = std::mem::replace(&mut compiled.diagnostics, understood);
         compiled.diagnostics.extend_from_slice(&checked);
         let compiled = Arc::new(compiled);
-        self.report(Stage::Checked, checked, Some((&compiled, None)), reports);
+        self.report(Stage::Checked, checked, false, Some((&compiled, None)), reports);
         if self.proofs
             && let Some((findings, proofs)) = self.prove(&compiled, inventory, &mut memory.prover)
         {
-            self.report(Stage::Proved, findings, Some((&compiled, Some(proofs.into()))), reports);
+            self.report(Stage::Proved, findings, false, Some((&compiled, Some(proofs.into()))), reports);
         }
     }
 
@@ -207,14 +211,22 @@ impl Job {
         &self,
         stage: Stage,
         findings: Vec<Diagnostic>,
+        is_meaningless: bool,
         meaning: Option<(&Arc<Compiled>, Proofs)>,
         reports: &Sender<Report>,
     ) {
         let meaning = meaning.map(|(compiled, proofs)| {
             Arc::new(Meaning { files: self.unit.files.clone(), compiled: compiled.clone(), proofs })
         });
-        let report =
-            Report { key: self.key.clone(), edit: self.edit, stage, unit: self.unit.clone(), meaning, findings };
+        let report = Report {
+            key: self.key.clone(),
+            edit: self.edit,
+            stage,
+            unit: self.unit.clone(),
+            meaning,
+            is_meaningless,
+            findings,
+        };
         // Nobody listens once the server ends.
         let _gone = reports.send(report);
     }

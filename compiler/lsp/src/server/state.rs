@@ -42,6 +42,8 @@ pub(crate) struct Known {
     pub(crate) edit: u64,
     /// Ends the work on the last edit.
     pub(crate) stop: Stop,
+    /// The last edit of which it is known that errors leave its meaning open.
+    pub(crate) meaningless: Option<u64>,
     /// What the last edit means that got so far.
     pub(crate) meaning: Option<Arc<Meaning>>,
     /// What each stage of the prover found last, and of which files.
@@ -133,6 +135,7 @@ impl State {
             unit: None,
             edit: 0,
             stop: Stop::default(),
+            meaningless: None,
             meaning: None,
             layers: [const { None }; 3],
             published: BTreeMap::new(),

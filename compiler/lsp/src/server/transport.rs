@@ -52,7 +52,7 @@ fn write(mut output: impl Write, messages: &Receiver<Message>) -> io::Result<()>
     messages.iter().try_for_each(|message| message.write(&mut output))
 }
 
-/// Reads until the input ends, nobody listens, or frames are lost.
+/// Reads until the client exits, the input ends, nobody listens, or frames are lost.
 fn read(mut input: impl BufRead, messages: &Sender<Message>, replies: &Sender<Message>) {
     loop {
         let body = match frame(&mut input) {
@@ -61,7 +61,9 @@ fn read(mut input: impl BufRead, messages: &Sender<Message>, replies: &Sender<Me
             Err(error) => return complain(replies, &format!("the input is no stream of messages: {error}")),
         };
         let Some(message) = message(&body, replies) else { continue };
-        if messages.send(message).is_err() {
+        // Nothing comes after the exit, and whoever waits for the writer waits for this thread to let go of it.
+        let is_last = matches!(&message, Message::Notification(it) if it.method == "exit");
+        if messages.send(message).is_err() || is_last {
             return;
         }
     }

@@ -104,13 +104,32 @@ fn commands_are_cancelled_while_they_run() {
     let mut session = Session::start(&world, json!({ "proofs": false }));
     let argument = json!({ "uri": uri("/w/a.egress"), "target": "nftables" });
     let compile = json!({ "command": "egress.server.compile", "arguments": [argument] });
-    while session.ask("workspace/executeCommand", compile.clone()).is_err() {}
+    // The first waits until it is known what the text means.
+    assert_eq!(session.ask("workspace/executeCommand", compile.clone()).unwrap()["text"], "0 rules");
     let held = world.gate.lock().unwrap();
     let id = session.send("workspace/executeCommand", compile);
     session.ask("workspace/symbol", json!({ "query": "x" })).unwrap();
     session.tell("$/cancelRequest", json!({ "id": serde_json::to_value(&id).unwrap() }));
     assert_eq!(session.answer(&id).unwrap_err().0, ErrorCode::RequestCanceled as i32);
     drop(held);
+    session.end();
+}
+
+#[test]
+fn commands_say_why_they_cannot_be() {
+    let world = Memory::of(&[("/w/a.egress", "policy p { for all }\n")]);
+    let mut session = Session::start(&world, json!({}));
+    let explain = |to: &str| {
+        let argument = json!({ "uri": uri("/w/a.egress"), "from": "10.0.0.1", "to": to });
+        json!({ "command": "egress.server.explain", "arguments": [argument] })
+    };
+    let explained = session.ask("workspace/executeCommand", explain("192.0.2.1:443/tcp")).unwrap();
+    assert!(explained["text"].as_str().unwrap().contains("nothing allows the flow"), "{explained}");
+    let refused = session.ask("workspace/executeCommand", explain("somewhere")).unwrap_err();
+    assert!(refused.1.contains("`somewhere`"), "{refused:?}");
+    session.open("/w/a.egress", "policy p { for nobody }\n");
+    let refused = session.ask("workspace/executeCommand", explain("192.0.2.1:443/tcp")).unwrap_err();
+    assert!(refused.1.contains("errors"), "{refused:?}");
     session.end();
 }
 
