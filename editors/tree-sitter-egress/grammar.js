@@ -146,7 +146,7 @@ export default grammar({
 
     // --- words
 
-    name: _ => token(prec(1, /[a-z][a-z0-9-]*/)),
+    name: _ => /[a-z][a-z0-9-]*/,
     address: _ => new RegExp(ADDRESS),
     prefix: _ => new RegExp(`${ADDRESS}/[0-9]+`),
     range: _ => new RegExp(`${ADDRESS}-${ADDRESS}`),
@@ -154,12 +154,14 @@ export default grammar({
     // What the compiler's lexer calls a word; what it may be is said by where it stands.
     _word: _ => /[\p{L}\p{N}._:\/*%-]+/u,
 
+    // Above comments in rank: a `#` in a string starts none.
     string: $ => seq('"', repeat(choice($.escape, $._text)), token.immediate('"')),
-    _text: _ => token.immediate(prec(1, /[^"\\\n]+/)),
+    _text: _ => token.immediate(prec(2, /[^"\\\n]+/)),
     escape: _ => token.immediate(/\\(["\\n]|u\{[0-9A-Fa-f]{1,6}\})/),
 
-    doc_comment: _ => token(prec(1, /##([^#\n][^\n]*)?/)),
-    comment: _ => token(/#[^\n]*/),
+    // Two `#` and no third.
+    doc_comment: _ => token(choice('##', /##[^#\n][^\n]*/)),
+    comment: _ => token(choice('#', /#[^#\n][^\n]*/, /###[^\n]*/)),
   },
 });
 

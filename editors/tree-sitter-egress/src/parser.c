@@ -6,14 +6,6 @@
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #endif
 
-#ifdef _MSC_VER
-#pragma optimize("", off)
-#elif defined(__clang__)
-#pragma clang optimize off
-#elif defined(__GNUC__)
-#pragma GCC optimize ("O0", "jump-tables")
-#endif
-
 #define LANGUAGE_VERSION 15
 #define STATE_COUNT 294
 #define LARGE_STATE_COUNT 2
@@ -1745,2371 +1737,532 @@ static bool ts_lex(TSLexer *lexer, TSStateId state) {
   eof = lexer->eof(lexer);
   switch (state) {
     case 0:
-      if (eof) ADVANCE(224);
+      if (eof) ADVANCE(45);
       ADVANCE_MAP(
-        '!', 271,
-        '"', 436,
-        '#', 445,
-        '(', 262,
-        ')', 263,
-        ',', 231,
-        ':', 218,
-        '=', 234,
-        '\\', 187,
-        'a', 309,
-        'b', 321,
-        'c', 279,
-        'd', 322,
-        'e', 417,
-        'f', 370,
-        'g', 280,
-        'h', 373,
-        'i', 294,
-        'l', 339,
-        'm', 282,
-        'n', 283,
-        'o', 359,
-        'p', 371,
-        'r', 327,
-        's', 301,
-        't', 296,
-        'u', 311,
-        'v', 341,
-        'w', 374,
-        '{', 226,
-        '}', 227,
+        '!', 53,
+        '"', 80,
+        '#', 88,
+        '(', 50,
+        ')', 51,
+        ',', 48,
+        ':', 41,
+        '=', 49,
+        '\\', 26,
+        'i', 62,
+        '{', 46,
+        '}', 47,
       );
-      if (('j' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(11);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(423);
-      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(221);
+      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(13);
+      if (('a' <= lookahead && lookahead <= 'f')) ADVANCE(61);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(68);
+      if (('g' <= lookahead && lookahead <= 'z')) ADVANCE(65);
+      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(43);
       END_STATE();
     case 1:
-      if (lookahead == '\n') SKIP(6);
-      if (lookahead == '"') ADVANCE(436);
-      if (lookahead == '#') ADVANCE(439);
-      if (lookahead == '\\') ADVANCE(187);
-      if (set_contains(extras_character_set_1, 11, lookahead)) ADVANCE(437);
-      if (lookahead != 0) ADVANCE(441);
+      if (lookahead == '\n') SKIP(4);
+      if (lookahead == '"') ADVANCE(80);
+      if (lookahead == '#') ADVANCE(83);
+      if (lookahead == '\\') ADVANCE(26);
+      if (set_contains(extras_character_set_1, 11, lookahead)) ADVANCE(81);
+      if (lookahead != 0) ADVANCE(84);
       END_STATE();
     case 2:
-      if (lookahead == '!') ADVANCE(270);
-      if (lookahead == '"') ADVANCE(435);
-      if (lookahead == '#') ADVANCE(445);
-      if (lookahead == ')') ADVANCE(263);
-      if (lookahead == ',') ADVANCE(231);
+      if (lookahead == '!') ADVANCE(52);
+      if (lookahead == '"') ADVANCE(79);
+      if (lookahead == '#') ADVANCE(88);
+      if (lookahead == ')') ADVANCE(51);
+      if (lookahead == ',') ADVANCE(48);
       if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(2);
-      if (set_contains(sym__word_character_set_1, 773, lookahead)) ADVANCE(434);
+      if (set_contains(sym__word_character_set_1, 773, lookahead)) ADVANCE(78);
       END_STATE();
     case 3:
-      ADVANCE_MAP(
-        '#', 445,
-        '(', 262,
-        ')', 263,
-        ',', 231,
-        'a', 69,
-        'c', 41,
-        'd', 84,
-        'e', 196,
-        'f', 128,
-        'i', 115,
-        'm', 134,
-        'n', 141,
-        'o', 194,
-        'p', 138,
-        's', 90,
-        '}', 227,
-      );
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(214);
+      if (lookahead == '#') ADVANCE(88);
+      if (lookahead == 'i') ADVANCE(62);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(8);
+      if (('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(3);
       END_STATE();
     case 4:
-      ADVANCE_MAP(
-        '#', 445,
-        '(', 262,
-        ':', 218,
-        'a', 310,
-        'h', 373,
-        'l', 340,
-        'o', 360,
-        'p', 375,
-        'w', 378,
-      );
-      if (('b' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(11);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(425);
-      if (('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+      if (lookahead == '#') ADVANCE(88);
       if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(4);
       END_STATE();
     case 5:
-      if (lookahead == '#') ADVANCE(445);
-      if (lookahead == 'a') ADVANCE(358);
-      if (lookahead == 'i') ADVANCE(295);
-      if (lookahead == 's') ADVANCE(302);
-      if (lookahead == 't') ADVANCE(297);
-      if (lookahead == 'u') ADVANCE(312);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(8);
-      if (('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(5);
+      if (lookahead == '-') ADVANCE(39);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(11);
       END_STATE();
     case 6:
-      if (lookahead == '#') ADVANCE(445);
-      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(6);
+      if (lookahead == '-') ADVANCE(37);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(10);
       END_STATE();
     case 7:
-      if (lookahead == '-') ADVANCE(212);
+      if (lookahead == '-') ADVANCE(37);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(6);
       END_STATE();
     case 8:
-      if (lookahead == '-') ADVANCE(211);
-      if (lookahead == '/') ADVANCE(156);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(8);
-      END_STATE();
-    case 9:
-      if (lookahead == '-') ADVANCE(216);
-      END_STATE();
-    case 10:
-      if (lookahead == '/') ADVANCE(156);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(10);
-      END_STATE();
-    case 11:
-      if (lookahead == ':') ADVANCE(425);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(11);
-      END_STATE();
-    case 12:
-      if (lookahead == ':') ADVANCE(432);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(12);
-      END_STATE();
-    case 13:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'a') ADVANCE(20);
-      if (lookahead == 'l') ADVANCE(188);
-      if (lookahead == 'o') ADVANCE(122);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('b' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 14:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'a') ADVANCE(24);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('b' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 15:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'c') ADVANCE(14);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 16:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'd') ADVANCE(17);
-      if (lookahead == 'l') ADVANCE(111);
-      if (lookahead == 's') ADVANCE(268);
-      if (lookahead == 'u') ADVANCE(60);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 17:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'd') ADVANCE(23);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 18:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'e') ADVANCE(15);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 19:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'e') ADVANCE(21);
-      if (lookahead == 'n') ADVANCE(158);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 20:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'n') ADVANCE(258);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 21:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'n') ADVANCE(197);
-      if (lookahead == 's') ADVANCE(182);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 22:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'o') ADVANCE(145);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 23:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'r') ADVANCE(82);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 24:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'u') ADVANCE(168);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 25:
-      if (lookahead == ':') ADVANCE(427);
-      if (lookahead == 'x') ADVANCE(51);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 26:
-      if (lookahead == ':') ADVANCE(427);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(26);
-      END_STATE();
-    case 27:
-      if (lookahead == ':') ADVANCE(219);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(430);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(12);
-      END_STATE();
-    case 28:
-      if (lookahead == ':') ADVANCE(219);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(432);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(12);
-      END_STATE();
-    case 29:
-      if (lookahead == ':') ADVANCE(219);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(431);
-      if (('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(12);
-      END_STATE();
-    case 30:
-      if (lookahead == '=') ADVANCE(273);
-      END_STATE();
-    case 31:
-      if (lookahead == 'a') ADVANCE(114);
-      if (lookahead == 'o') ADVANCE(65);
-      END_STATE();
-    case 32:
-      if (lookahead == 'a') ADVANCE(251);
-      END_STATE();
-    case 33:
-      if (lookahead == 'a') ADVANCE(180);
-      if (lookahead == 'u') ADVANCE(37);
-      END_STATE();
-    case 34:
-      if (lookahead == 'a') ADVANCE(92);
-      END_STATE();
-    case 35:
-      if (lookahead == 'a') ADVANCE(123);
-      if (lookahead == 'o') ADVANCE(63);
-      END_STATE();
-    case 36:
-      if (lookahead == 'a') ADVANCE(199);
-      END_STATE();
-    case 37:
-      if (lookahead == 'a') ADVANCE(150);
-      END_STATE();
-    case 38:
-      if (lookahead == 'a') ADVANCE(49);
-      END_STATE();
-    case 39:
-      if (lookahead == 'a') ADVANCE(67);
-      END_STATE();
-    case 40:
-      if (lookahead == 'a') ADVANCE(52);
-      if (lookahead == 's') ADVANCE(229);
-      END_STATE();
-    case 41:
-      if (lookahead == 'a') ADVANCE(117);
-      END_STATE();
-    case 42:
-      if (lookahead == 'a') ADVANCE(97);
-      END_STATE();
-    case 43:
-      if (lookahead == 'a') ADVANCE(189);
-      END_STATE();
-    case 44:
-      if (lookahead == 'a') ADVANCE(56);
-      END_STATE();
-    case 45:
-      if (lookahead == 'a') ADVANCE(185);
-      END_STATE();
-    case 46:
-      if (lookahead == 'c') ADVANCE(173);
-      END_STATE();
-    case 47:
-      if (lookahead == 'c') ADVANCE(142);
-      END_STATE();
-    case 48:
-      if (lookahead == 'c') ADVANCE(105);
-      END_STATE();
-    case 49:
-      if (lookahead == 'c') ADVANCE(93);
-      END_STATE();
-    case 50:
-      if (lookahead == 'c') ADVANCE(198);
-      END_STATE();
-    case 51:
-      if (lookahead == 'c') ADVANCE(74);
-      END_STATE();
-    case 52:
-      if (lookahead == 'c') ADVANCE(53);
-      END_STATE();
-    case 53:
-      if (lookahead == 'c') ADVANCE(133);
-      END_STATE();
-    case 54:
-      if (lookahead == 'c') ADVANCE(43);
-      END_STATE();
-    case 55:
-      if (lookahead == 'c') ADVANCE(72);
-      END_STATE();
-    case 56:
-      if (lookahead == 'c') ADVANCE(73);
-      END_STATE();
-    case 57:
-      if (lookahead == 'c') ADVANCE(88);
-      END_STATE();
-    case 58:
-      if (lookahead == 'd') ADVANCE(142);
-      END_STATE();
-    case 59:
-      if (lookahead == 'd') ADVANCE(239);
-      END_STATE();
-    case 60:
-      if (lookahead == 'd') ADVANCE(100);
-      END_STATE();
-    case 61:
-      if (lookahead == 'd') ADVANCE(159);
-      END_STATE();
-    case 62:
-      if (lookahead == 'd') ADVANCE(159);
-      if (lookahead == 'l') ADVANCE(99);
-      if (lookahead == 'r') ADVANCE(183);
-      END_STATE();
-    case 63:
-      if (lookahead == 'd') ADVANCE(70);
-      END_STATE();
-    case 64:
-      if (lookahead == 'd') ADVANCE(80);
-      END_STATE();
-    case 65:
-      if (lookahead == 'd') ADVANCE(80);
-      if (lookahead == 't') ADVANCE(98);
-      END_STATE();
-    case 66:
-      if (lookahead == 'd') ADVANCE(153);
-      END_STATE();
-    case 67:
-      if (lookahead == 'd') ADVANCE(164);
-      END_STATE();
-    case 68:
-      if (lookahead == 'd') ADVANCE(154);
-      END_STATE();
-    case 69:
-      if (lookahead == 'd') ADVANCE(68);
-      if (lookahead == 'l') ADVANCE(111);
-      if (lookahead == 's') ADVANCE(267);
-      END_STATE();
-    case 70:
-      if (lookahead == 'e') ADVANCE(245);
-      END_STATE();
-    case 71:
-      if (lookahead == 'e') ADVANCE(253);
-      END_STATE();
-    case 72:
-      if (lookahead == 'e') ADVANCE(40);
-      END_STATE();
-    case 73:
-      if (lookahead == 'e') ADVANCE(265);
-      END_STATE();
-    case 74:
-      if (lookahead == 'e') ADVANCE(143);
-      END_STATE();
-    case 75:
-      if (lookahead == 'e') ADVANCE(146);
-      END_STATE();
-    case 76:
-      if (lookahead == 'e') ADVANCE(38);
-      END_STATE();
-    case 77:
-      if (lookahead == 'e') ADVANCE(195);
-      END_STATE();
-    case 78:
-      if (lookahead == 'e') ADVANCE(166);
-      END_STATE();
-    case 79:
-      if (lookahead == 'e') ADVANCE(59);
-      END_STATE();
-    case 80:
-      if (lookahead == 'e') ADVANCE(160);
-      END_STATE();
-    case 81:
-      if (lookahead == 'e') ADVANCE(152);
-      END_STATE();
-    case 82:
-      if (lookahead == 'e') ADVANCE(167);
-      END_STATE();
-    case 83:
-      if (lookahead == 'e') ADVANCE(147);
-      END_STATE();
-    case 84:
-      if (lookahead == 'e') ADVANCE(118);
-      if (lookahead == 'n') ADVANCE(158);
-      END_STATE();
-    case 85:
-      if (lookahead == 'e') ADVANCE(54);
-      END_STATE();
-    case 86:
-      if (lookahead == 'e') ADVANCE(148);
-      END_STATE();
-    case 87:
-      if (lookahead == 'e') ADVANCE(178);
-      END_STATE();
-    case 88:
-      if (lookahead == 'e') ADVANCE(163);
-      END_STATE();
-    case 89:
-      if (lookahead == 'e') ADVANCE(172);
-      END_STATE();
-    case 90:
-      if (lookahead == 'e') ADVANCE(155);
-      END_STATE();
-    case 91:
-      if (lookahead == 'g') ADVANCE(252);
-      END_STATE();
-    case 92:
-      if (lookahead == 'g') ADVANCE(79);
-      END_STATE();
-    case 93:
-      if (lookahead == 'h') ADVANCE(259);
-      END_STATE();
-    case 94:
-      if (lookahead == 'i') ADVANCE(108);
-      END_STATE();
-    case 95:
-      if (lookahead == 'i') ADVANCE(32);
-      END_STATE();
-    case 96:
-      if (lookahead == 'i') ADVANCE(48);
-      END_STATE();
-    case 97:
-      if (lookahead == 'i') ADVANCE(110);
-      END_STATE();
-    case 98:
-      if (lookahead == 'i') ADVANCE(119);
-      END_STATE();
-    case 99:
-      if (lookahead == 'i') ADVANCE(50);
-      END_STATE();
-    case 100:
-      if (lookahead == 'i') ADVANCE(174);
-      END_STATE();
-    case 101:
-      if (lookahead == 'i') ADVANCE(137);
-      END_STATE();
-    case 102:
-      if (lookahead == 'i') ADVANCE(55);
-      END_STATE();
-    case 103:
-      if (lookahead == 'i') ADVANCE(124);
-      END_STATE();
-    case 104:
-      if (lookahead == 'i') ADVANCE(57);
-      END_STATE();
-    case 105:
-      if (lookahead == 'k') ADVANCE(87);
-      END_STATE();
-    case 106:
-      if (lookahead == 'k') ADVANCE(112);
-      END_STATE();
-    case 107:
-      if (lookahead == 'l') ADVANCE(188);
-      if (lookahead == 'o') ADVANCE(122);
-      END_STATE();
-    case 108:
-      if (lookahead == 'l') ADVANCE(255);
-      END_STATE();
-    case 109:
-      if (lookahead == 'l') ADVANCE(242);
-      END_STATE();
-    case 110:
-      if (lookahead == 'l') ADVANCE(241);
-      END_STATE();
-    case 111:
-      if (lookahead == 'l') ADVANCE(131);
-      END_STATE();
-    case 112:
-      if (lookahead == 'l') ADVANCE(140);
-      END_STATE();
-    case 113:
-      if (lookahead == 'l') ADVANCE(99);
-      if (lookahead == 'r') ADVANCE(183);
-      END_STATE();
-    case 114:
-      if (lookahead == 'm') ADVANCE(78);
-      END_STATE();
-    case 115:
-      if (lookahead == 'n') ADVANCE(264);
-      END_STATE();
-    case 116:
-      if (lookahead == 'n') ADVANCE(249);
-      if (lookahead == 'w') ADVANCE(127);
-      END_STATE();
-    case 117:
-      if (lookahead == 'n') ADVANCE(258);
-      END_STATE();
-    case 118:
-      if (lookahead == 'n') ADVANCE(197);
-      END_STATE();
-    case 119:
-      if (lookahead == 'n') ADVANCE(274);
-      END_STATE();
-    case 120:
-      if (lookahead == 'n') ADVANCE(250);
-      END_STATE();
-    case 121:
-      if (lookahead == 'n') ADVANCE(181);
-      END_STATE();
-    case 122:
-      if (lookahead == 'n') ADVANCE(184);
-      END_STATE();
-    case 123:
-      if (lookahead == 'n') ADVANCE(34);
-      END_STATE();
-    case 124:
-      if (lookahead == 'n') ADVANCE(45);
-      END_STATE();
-    case 125:
-      if (lookahead == 'n') ADVANCE(179);
-      END_STATE();
-    case 126:
-      if (lookahead == 'n') ADVANCE(165);
-      END_STATE();
-    case 127:
-      if (lookahead == 'n') ADVANCE(83);
-      END_STATE();
-    case 128:
-      if (lookahead == 'o') ADVANCE(145);
-      END_STATE();
-    case 129:
-      if (lookahead == 'o') ADVANCE(91);
-      END_STATE();
-    case 130:
-      if (lookahead == 'o') ADVANCE(62);
-      END_STATE();
-    case 131:
-      if (lookahead == 'o') ADVANCE(193);
-      END_STATE();
-    case 132:
-      if (lookahead == 'o') ADVANCE(113);
-      END_STATE();
-    case 133:
-      if (lookahead == 'o') ADVANCE(190);
-      END_STATE();
-    case 134:
-      if (lookahead == 'o') ADVANCE(63);
-      END_STATE();
-    case 135:
-      if (lookahead == 'o') ADVANCE(109);
-      END_STATE();
-    case 136:
-      if (lookahead == 'o') ADVANCE(149);
-      END_STATE();
-    case 137:
-      if (lookahead == 'o') ADVANCE(126);
-      END_STATE();
-    case 138:
-      if (lookahead == 'o') ADVANCE(61);
-      END_STATE();
-    case 139:
-      if (lookahead == 'o') ADVANCE(176);
-      END_STATE();
-    case 140:
-      if (lookahead == 'o') ADVANCE(39);
-      END_STATE();
-    case 141:
-      if (lookahead == 'o') ADVANCE(64);
-      END_STATE();
-    case 142:
-      if (lookahead == 'p') ADVANCE(275);
-      END_STATE();
-    case 143:
-      if (lookahead == 'p') ADVANCE(177);
-      END_STATE();
-    case 144:
-      if (lookahead == 'p') ADVANCE(44);
-      END_STATE();
-    case 145:
-      if (lookahead == 'r') ADVANCE(243);
-      END_STATE();
-    case 146:
-      if (lookahead == 'r') ADVANCE(191);
-      END_STATE();
-    case 147:
-      if (lookahead == 'r') ADVANCE(244);
-      END_STATE();
-    case 148:
-      if (lookahead == 'r') ADVANCE(225);
-      END_STATE();
-    case 149:
-      if (lookahead == 'r') ADVANCE(106);
-      END_STATE();
-    case 150:
-      if (lookahead == 'r') ADVANCE(66);
-      END_STATE();
-    case 151:
-      if (lookahead == 'r') ADVANCE(135);
-      END_STATE();
-    case 152:
-      if (lookahead == 'r') ADVANCE(175);
-      END_STATE();
-    case 153:
-      if (lookahead == 'r') ADVANCE(42);
-      END_STATE();
-    case 154:
-      if (lookahead == 'r') ADVANCE(82);
-      END_STATE();
-    case 155:
-      if (lookahead == 'r') ADVANCE(192);
-      END_STATE();
-    case 156:
-      if (lookahead == 's') ADVANCE(46);
-      if (lookahead == 't') ADVANCE(47);
-      if (lookahead == 'u') ADVANCE(58);
-      END_STATE();
-    case 157:
-      if (lookahead == 's') ADVANCE(46);
-      if (lookahead == 't') ADVANCE(47);
-      if (lookahead == 'u') ADVANCE(58);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(428);
-      END_STATE();
-    case 158:
-      if (lookahead == 's') ADVANCE(232);
-      END_STATE();
-    case 159:
-      if (lookahead == 's') ADVANCE(228);
-      END_STATE();
-    case 160:
-      if (lookahead == 's') ADVANCE(230);
-      END_STATE();
-    case 161:
-      if (lookahead == 's') ADVANCE(236);
-      END_STATE();
-    case 162:
-      if (lookahead == 's') ADVANCE(238);
-      END_STATE();
-    case 163:
-      if (lookahead == 's') ADVANCE(229);
-      END_STATE();
-    case 164:
-      if (lookahead == 's') ADVANCE(233);
-      END_STATE();
-    case 165:
-      if (lookahead == 's') ADVANCE(235);
-      END_STATE();
-    case 166:
-      if (lookahead == 's') ADVANCE(144);
-      END_STATE();
-    case 167:
-      if (lookahead == 's') ADVANCE(162);
-      END_STATE();
-    case 168:
-      if (lookahead == 's') ADVANCE(71);
-      END_STATE();
-    case 169:
-      if (lookahead == 's') ADVANCE(171);
-      END_STATE();
-    case 170:
-      if (lookahead == 's') ADVANCE(186);
-      END_STATE();
-    case 171:
-      if (lookahead == 's') ADVANCE(81);
-      END_STATE();
-    case 172:
-      if (lookahead == 's') ADVANCE(182);
-      END_STATE();
-    case 173:
-      if (lookahead == 't') ADVANCE(142);
-      END_STATE();
-    case 174:
-      if (lookahead == 't') ADVANCE(246);
-      END_STATE();
-    case 175:
-      if (lookahead == 't') ADVANCE(256);
-      END_STATE();
-    case 176:
-      if (lookahead == 't') ADVANCE(260);
-      END_STATE();
-    case 177:
-      if (lookahead == 't') ADVANCE(261);
-      END_STATE();
-    case 178:
-      if (lookahead == 't') ADVANCE(254);
-      END_STATE();
-    case 179:
-      if (lookahead == 't') ADVANCE(269);
-      END_STATE();
-    case 180:
-      if (lookahead == 't') ADVANCE(77);
-      END_STATE();
-    case 181:
-      if (lookahead == 't') ADVANCE(94);
-      END_STATE();
-    case 182:
-      if (lookahead == 't') ADVANCE(103);
-      END_STATE();
-    case 183:
-      if (lookahead == 't') ADVANCE(161);
-      END_STATE();
-    case 184:
-      if (lookahead == 't') ADVANCE(151);
-      END_STATE();
-    case 185:
-      if (lookahead == 't') ADVANCE(101);
-      END_STATE();
-    case 186:
-      if (lookahead == 't') ADVANCE(86);
-      END_STATE();
-    case 187:
-      if (lookahead == 'u') ADVANCE(201);
-      if (lookahead == '"' ||
-          lookahead == '\\' ||
-          lookahead == 'n') ADVANCE(442);
-      END_STATE();
-    case 188:
-      if (lookahead == 'u') ADVANCE(170);
-      END_STATE();
-    case 189:
-      if (lookahead == 'u') ADVANCE(168);
-      END_STATE();
-    case 190:
-      if (lookahead == 'u') ADVANCE(125);
-      END_STATE();
-    case 191:
-      if (lookahead == 'v') ADVANCE(102);
-      END_STATE();
-    case 192:
-      if (lookahead == 'v') ADVANCE(104);
-      END_STATE();
-    case 193:
-      if (lookahead == 'w') ADVANCE(247);
-      END_STATE();
-    case 194:
-      if (lookahead == 'w') ADVANCE(127);
-      END_STATE();
-    case 195:
-      if (lookahead == 'w') ADVANCE(36);
-      END_STATE();
-    case 196:
-      if (lookahead == 'x') ADVANCE(51);
-      END_STATE();
-    case 197:
-      if (lookahead == 'y') ADVANCE(248);
-      END_STATE();
-    case 198:
-      if (lookahead == 'y') ADVANCE(240);
-      END_STATE();
-    case 199:
-      if (lookahead == 'y') ADVANCE(237);
-      END_STATE();
-    case 200:
-      if (lookahead == 'y') ADVANCE(257);
-      END_STATE();
-    case 201:
-      if (lookahead == '{') ADVANCE(217);
-      END_STATE();
-    case 202:
-      if (lookahead == '}') ADVANCE(442);
-      END_STATE();
-    case 203:
-      if (lookahead == '}') ADVANCE(442);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(202);
-      END_STATE();
-    case 204:
-      if (lookahead == '}') ADVANCE(442);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(203);
-      END_STATE();
-    case 205:
-      if (lookahead == '}') ADVANCE(442);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(204);
-      END_STATE();
-    case 206:
-      if (lookahead == '}') ADVANCE(442);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(205);
-      END_STATE();
-    case 207:
-      if (lookahead == '}') ADVANCE(442);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(206);
-      END_STATE();
-    case 208:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(428);
-      END_STATE();
-    case 209:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(433);
-      END_STATE();
-    case 210:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(9);
-      END_STATE();
-    case 211:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(10);
-      END_STATE();
-    case 212:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(209);
-      END_STATE();
-    case 213:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(210);
-      END_STATE();
-    case 214:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(213);
-      END_STATE();
-    case 215:
+      if (lookahead == '-') ADVANCE(37);
+      if (lookahead == '/') ADVANCE(23);
       if (('0' <= lookahead && lookahead <= '9')) ADVANCE(7);
       END_STATE();
-    case 216:
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(215);
+    case 9:
+      if (lookahead == '-') ADVANCE(37);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(9);
       END_STATE();
-    case 217:
+    case 10:
+      if (lookahead == '-') ADVANCE(38);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(9);
+      END_STATE();
+    case 11:
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(11);
+      END_STATE();
+    case 12:
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(5);
+      END_STATE();
+    case 13:
+      if (lookahead == ':') ADVANCE(70);
       if (('0' <= lookahead && lookahead <= '9') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(207);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(13);
       END_STATE();
-    case 218:
+    case 14:
+      if (lookahead == ':') ADVANCE(76);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(14);
+      END_STATE();
+    case 15:
+      if (lookahead == ':') ADVANCE(42);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(74);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(14);
+      END_STATE();
+    case 16:
+      if (lookahead == ':') ADVANCE(42);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(76);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(14);
+      END_STATE();
+    case 17:
+      if (lookahead == ':') ADVANCE(42);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(75);
+      if (('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(14);
+      END_STATE();
+    case 18:
+      if (lookahead == '=') ADVANCE(55);
+      END_STATE();
+    case 19:
+      if (lookahead == 'c') ADVANCE(25);
+      END_STATE();
+    case 20:
+      if (lookahead == 'c') ADVANCE(22);
+      END_STATE();
+    case 21:
+      if (lookahead == 'd') ADVANCE(22);
+      END_STATE();
+    case 22:
+      if (lookahead == 'p') ADVANCE(56);
+      END_STATE();
+    case 23:
+      if (lookahead == 's') ADVANCE(19);
+      if (lookahead == 't') ADVANCE(20);
+      if (lookahead == 'u') ADVANCE(21);
+      END_STATE();
+    case 24:
+      if (lookahead == 's') ADVANCE(19);
+      if (lookahead == 't') ADVANCE(20);
+      if (lookahead == 'u') ADVANCE(21);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(72);
+      END_STATE();
+    case 25:
+      if (lookahead == 't') ADVANCE(22);
+      END_STATE();
+    case 26:
+      if (lookahead == 'u') ADVANCE(27);
+      if (lookahead == '"' ||
+          lookahead == '\\' ||
+          lookahead == 'n') ADVANCE(85);
+      END_STATE();
+    case 27:
+      if (lookahead == '{') ADVANCE(40);
+      END_STATE();
+    case 28:
+      if (lookahead == '}') ADVANCE(85);
+      END_STATE();
+    case 29:
+      if (lookahead == '}') ADVANCE(85);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(28);
+      END_STATE();
+    case 30:
+      if (lookahead == '}') ADVANCE(85);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(29);
+      END_STATE();
+    case 31:
+      if (lookahead == '}') ADVANCE(85);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(30);
+      END_STATE();
+    case 32:
+      if (lookahead == '}') ADVANCE(85);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(31);
+      END_STATE();
+    case 33:
+      if (lookahead == '}') ADVANCE(85);
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(32);
+      END_STATE();
+    case 34:
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(72);
+      END_STATE();
+    case 35:
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(57);
+      END_STATE();
+    case 36:
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(77);
+      END_STATE();
+    case 37:
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(11);
+      END_STATE();
+    case 38:
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(12);
+      END_STATE();
+    case 39:
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(36);
+      END_STATE();
+    case 40:
+      if (('0' <= lookahead && lookahead <= '9') ||
+          ('A' <= lookahead && lookahead <= 'F') ||
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(33);
+      END_STATE();
+    case 41:
       if (lookahead == '.' ||
           ('0' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(425);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(70);
       END_STATE();
-    case 219:
+    case 42:
       if (lookahead == '.' ||
           ('0' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(432);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(76);
       END_STATE();
-    case 220:
-      if (lookahead == '.' ||
-          ('0' <= lookahead && lookahead <= ':') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(427);
-      END_STATE();
-    case 221:
-      if (eof) ADVANCE(224);
+    case 43:
+      if (eof) ADVANCE(45);
       ADVANCE_MAP(
-        '!', 271,
-        '"', 435,
-        '#', 445,
-        '(', 262,
-        ')', 263,
-        ',', 231,
-        ':', 218,
-        '=', 234,
-        'a', 309,
-        'b', 321,
-        'c', 279,
-        'd', 322,
-        'e', 417,
-        'f', 370,
-        'g', 280,
-        'h', 373,
-        'i', 294,
-        'l', 339,
-        'm', 282,
-        'n', 283,
-        'o', 359,
-        'p', 371,
-        'r', 327,
-        's', 301,
-        't', 296,
-        'u', 311,
-        'v', 341,
-        'w', 374,
-        '{', 226,
-        '}', 227,
+        '!', 53,
+        '"', 79,
+        '#', 88,
+        '(', 50,
+        ')', 51,
+        ',', 48,
+        ':', 41,
+        '=', 49,
+        'i', 62,
+        '{', 46,
+        '}', 47,
       );
-      if (('j' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(11);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(423);
-      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(221);
+      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(13);
+      if (('a' <= lookahead && lookahead <= 'f')) ADVANCE(61);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(68);
+      if (('g' <= lookahead && lookahead <= 'z')) ADVANCE(65);
+      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(43);
       END_STATE();
-    case 222:
-      if (eof) ADVANCE(224);
+    case 44:
+      if (eof) ADVANCE(45);
       ADVANCE_MAP(
-        '!', 30,
-        '"', 435,
-        '#', 445,
-        '(', 262,
-        ')', 263,
-        ',', 231,
-        ':', 220,
-        '=', 234,
-        'a', 16,
-        'b', 18,
-        'c', 13,
-        'd', 19,
-        'e', 25,
-        'f', 22,
-        'g', 33,
-        'i', 115,
-        'l', 129,
-        'm', 35,
-        'n', 31,
-        'o', 116,
-        'p', 130,
-        'r', 76,
-        's', 75,
-        't', 96,
-        'u', 121,
-        'v', 95,
-        'w', 136,
-        '{', 226,
-        '}', 227,
+        '!', 18,
+        '"', 79,
+        '#', 88,
+        '(', 50,
+        ')', 51,
+        ',', 48,
+        ':', 41,
+        '=', 49,
+        '{', 46,
+        '}', 47,
       );
-      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(26);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(427);
-      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(222);
+      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(13);
+      if (('a' <= lookahead && lookahead <= 'f')) ADVANCE(61);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(70);
+      if (('g' <= lookahead && lookahead <= 'z')) ADVANCE(65);
+      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(44);
       END_STATE();
-    case 223:
-      if (eof) ADVANCE(224);
-      ADVANCE_MAP(
-        '#', 445,
-        '(', 262,
-        ',', 231,
-        'a', 169,
-        'b', 85,
-        'c', 107,
-        'd', 89,
-        'e', 196,
-        'g', 33,
-        'o', 120,
-        'p', 132,
-        'w', 136,
-        '}', 227,
-      );
-      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(223);
-      END_STATE();
-    case 224:
+    case 45:
       ACCEPT_TOKEN(ts_builtin_sym_end);
       END_STATE();
-    case 225:
-      ACCEPT_TOKEN(anon_sym_cluster);
-      END_STATE();
-    case 226:
+    case 46:
       ACCEPT_TOKEN(anon_sym_LBRACE);
       END_STATE();
-    case 227:
+    case 47:
       ACCEPT_TOKEN(anon_sym_RBRACE);
       END_STATE();
-    case 228:
-      ACCEPT_TOKEN(anon_sym_pods);
-      END_STATE();
-    case 229:
-      ACCEPT_TOKEN(anon_sym_services);
-      END_STATE();
-    case 230:
-      ACCEPT_TOKEN(anon_sym_nodes);
-      END_STATE();
-    case 231:
+    case 48:
       ACCEPT_TOKEN(anon_sym_COMMA);
       END_STATE();
-    case 232:
-      ACCEPT_TOKEN(anon_sym_dns);
-      END_STATE();
-    case 233:
-      ACCEPT_TOKEN(anon_sym_workloads);
-      END_STATE();
-    case 234:
+    case 49:
       ACCEPT_TOKEN(anon_sym_EQ);
-      if (lookahead == '=') ADVANCE(272);
+      if (lookahead == '=') ADVANCE(54);
       END_STATE();
-    case 235:
-      ACCEPT_TOKEN(anon_sym_destinations);
-      END_STATE();
-    case 236:
-      ACCEPT_TOKEN(anon_sym_ports);
-      END_STATE();
-    case 237:
-      ACCEPT_TOKEN(anon_sym_gateway);
-      END_STATE();
-    case 238:
-      ACCEPT_TOKEN(anon_sym_address);
-      END_STATE();
-    case 239:
-      ACCEPT_TOKEN(anon_sym_managed);
-      END_STATE();
-    case 240:
-      ACCEPT_TOKEN(anon_sym_policy);
-      END_STATE();
-    case 241:
-      ACCEPT_TOKEN(anon_sym_guardrail);
-      END_STATE();
-    case 242:
-      ACCEPT_TOKEN(anon_sym_control);
-      END_STATE();
-    case 243:
-      ACCEPT_TOKEN(anon_sym_for);
-      END_STATE();
-    case 244:
-      ACCEPT_TOKEN(anon_sym_owner);
-      END_STATE();
-    case 245:
-      ACCEPT_TOKEN(anon_sym_mode);
-      END_STATE();
-    case 246:
-      ACCEPT_TOKEN(anon_sym_audit);
-      END_STATE();
-    case 247:
-      ACCEPT_TOKEN(anon_sym_allow);
-      END_STATE();
-    case 248:
-      ACCEPT_TOKEN(anon_sym_deny);
-      END_STATE();
-    case 249:
-      ACCEPT_TOKEN(anon_sym_on);
-      END_STATE();
-    case 250:
-      ACCEPT_TOKEN(anon_sym_on);
-      if (lookahead == 'l') ADVANCE(200);
-      END_STATE();
-    case 251:
-      ACCEPT_TOKEN(anon_sym_via);
-      END_STATE();
-    case 252:
-      ACCEPT_TOKEN(sym_log);
-      END_STATE();
-    case 253:
-      ACCEPT_TOKEN(anon_sym_because);
-      END_STATE();
-    case 254:
-      ACCEPT_TOKEN(anon_sym_ticket);
-      END_STATE();
-    case 255:
-      ACCEPT_TOKEN(anon_sym_until);
-      END_STATE();
-    case 256:
-      ACCEPT_TOKEN(anon_sym_assert);
-      END_STATE();
-    case 257:
-      ACCEPT_TOKEN(anon_sym_only);
-      END_STATE();
-    case 258:
-      ACCEPT_TOKEN(anon_sym_can);
-      if (lookahead == 'n') ADVANCE(139);
-      END_STATE();
-    case 259:
-      ACCEPT_TOKEN(anon_sym_reach);
-      END_STATE();
-    case 260:
-      ACCEPT_TOKEN(anon_sym_cannot);
-      END_STATE();
-    case 261:
-      ACCEPT_TOKEN(anon_sym_except);
-      END_STATE();
-    case 262:
+    case 50:
       ACCEPT_TOKEN(anon_sym_LPAREN);
       END_STATE();
-    case 263:
+    case 51:
       ACCEPT_TOKEN(anon_sym_RPAREN);
       END_STATE();
-    case 264:
-      ACCEPT_TOKEN(anon_sym_in);
-      END_STATE();
-    case 265:
-      ACCEPT_TOKEN(anon_sym_namespace);
-      if (lookahead == 's') ADVANCE(266);
-      END_STATE();
-    case 266:
-      ACCEPT_TOKEN(anon_sym_namespaces);
-      END_STATE();
-    case 267:
-      ACCEPT_TOKEN(anon_sym_as);
-      END_STATE();
-    case 268:
-      ACCEPT_TOKEN(anon_sym_as);
-      if (lookahead == 's') ADVANCE(81);
-      END_STATE();
-    case 269:
-      ACCEPT_TOKEN(anon_sym_serviceaccount);
-      END_STATE();
-    case 270:
+    case 52:
       ACCEPT_TOKEN(anon_sym_BANG);
       END_STATE();
-    case 271:
+    case 53:
       ACCEPT_TOKEN(anon_sym_BANG);
-      if (lookahead == '=') ADVANCE(273);
+      if (lookahead == '=') ADVANCE(55);
       END_STATE();
-    case 272:
+    case 54:
       ACCEPT_TOKEN(anon_sym_EQ_EQ);
       END_STATE();
-    case 273:
+    case 55:
       ACCEPT_TOKEN(anon_sym_BANG_EQ);
       END_STATE();
-    case 274:
-      ACCEPT_TOKEN(anon_sym_notin);
-      END_STATE();
-    case 275:
+    case 56:
       ACCEPT_TOKEN(sym_port);
       END_STATE();
-    case 276:
+    case 57:
+      ACCEPT_TOKEN(sym_port);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(57);
+      END_STATE();
+    case 58:
       ACCEPT_TOKEN(sym_name);
-      if (lookahead == '6') ADVANCE(420);
+      if (lookahead == '/') ADVANCE(35);
+      if (lookahead == 'v') ADVANCE(60);
       if (lookahead == '-' ||
           ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 277:
+    case 59:
       ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(420);
+      if (lookahead == '/') ADVANCE(35);
       if (lookahead == '-' ||
           ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 278:
+    case 60:
       ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(418);
+      if (lookahead == '6') ADVANCE(59);
       if (lookahead == '-' ||
           ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 279:
+    case 61:
       ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(363);
-      if (lookahead == 'l') ADVANCE(410);
-      if (lookahead == 'o') ADVANCE(364);
+      if (lookahead == ':') ADVANCE(70);
+      if (('A' <= lookahead && lookahead <= 'F')) ADVANCE(13);
       if (('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'f')) ADVANCE(419);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(61);
       if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 280:
+    case 62:
       ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(403);
-      if (lookahead == 'u') ADVANCE(286);
+      if (lookahead == 'c') ADVANCE(63);
       if (lookahead == '-' ||
           ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 281:
+    case 63:
       ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(411);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'f')) ADVANCE(419);
+      if (lookahead == 'm') ADVANCE(64);
       if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 282:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(365);
-      if (lookahead == 'o') ADVANCE(317);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 283:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(355);
-      if (lookahead == 'o') ADVANCE(318);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 284:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(335);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 285:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(300);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 286:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(387);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 287:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(315);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 288:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(304);
-      if (lookahead == 's') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 289:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(337);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 290:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(306);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 291:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(404);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 292:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'a') ADVANCE(409);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('b' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 293:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(418);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 294:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(354);
-      if (lookahead == 'n') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 295:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(354);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 296:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(380);
-      if (lookahead == 'i') ADVANCE(299);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 297:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(380);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 298:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(281);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 299:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(349);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 300:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(336);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 301:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(401);
-      if (lookahead == 'e') ADVANCE(386);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 302:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(401);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 303:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(328);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 304:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(305);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 305:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(372);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 306:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(326);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 307:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'c') ADVANCE(325);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 308:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 309:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(313);
-      if (lookahead == 'l') ADVANCE(350);
-      if (lookahead == 'n') ADVANCE(418);
-      if (lookahead == 's') ADVANCE(394);
-      if (lookahead == 'u') ADVANCE(316);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 310:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(313);
-      if (lookahead == 'l') ADVANCE(350);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 311:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(380);
-      if (lookahead == 'n') ADVANCE(405);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 312:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(380);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 313:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(392);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 314:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(393);
-      if (lookahead == 'l') ADVANCE(342);
-      if (lookahead == 'r') ADVANCE(402);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 315:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(393);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 316:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(344);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 317:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(320);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 318:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(326);
-      if (lookahead == 't') ADVANCE(343);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 319:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'd') ADVANCE(391);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 320:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 321:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(298);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 322:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(357);
-      if (lookahead == 'n') ADVANCE(393);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 323:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(384);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 324:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(416);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 325:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(288);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 326:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(393);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 327:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(285);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 328:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(382);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 329:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(308);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 330:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(396);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 331:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(390);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 332:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(400);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 333:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'e') ADVANCE(395);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 334:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'g') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 335:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'g') ADVANCE(329);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 336:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'h') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 337:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(350);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 338:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(414);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 339:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(398);
-      if (lookahead == 'o') ADVANCE(334);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 340:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(398);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 341:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(277);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 342:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(293);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 343:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(356);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 344:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(400);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 345:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(377);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 346:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(307);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 347:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'i') ADVANCE(367);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 348:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'k') ADVANCE(353);
-      if (lookahead == 'l') ADVANCE(308);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 349:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'k') ADVANCE(332);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 350:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'l') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 351:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'l') ADVANCE(418);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 352:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'l') ADVANCE(308);
-      if (lookahead == '-' ||
           ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 353:
+    case 64:
       ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'l') ADVANCE(379);
+      if (lookahead == 'p') ADVANCE(58);
       if (lookahead == '-' ||
           ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 354:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'm') ADVANCE(381);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 355:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'm') ADVANCE(330);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 356:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 357:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(418);
-      if (lookahead == 's') ADVANCE(407);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 358:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(418);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 359:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(351);
-      if (lookahead == 'w') ADVANCE(368);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 360:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(351);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 361:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(393);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 362:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(376);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 363:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(362);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 364:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(406);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 365:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(284);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 366:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(400);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 367:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(292);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 368:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'n') ADVANCE(323);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 369:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(350);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 370:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(384);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 371:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(314);
-      if (lookahead == 'r') ADVANCE(338);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 372:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(412);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 373:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(398);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 374:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(385);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 375:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(315);
-      if (lookahead == 'r') ADVANCE(338);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 376:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(400);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 377:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(361);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 378:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(389);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 379:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'o') ADVANCE(287);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 380:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'p') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 381:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'p') ADVANCE(413);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 382:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'p') ADVANCE(400);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 383:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'p') ADVANCE(290);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 384:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 385:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(348);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 386:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(415);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 387:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(319);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 388:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(369);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 389:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(352);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 390:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(400);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 391:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(289);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 392:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'r') ADVANCE(333);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 393:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 's') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 394:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 's') ADVANCE(331);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 395:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 's') ADVANCE(393);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 396:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 's') ADVANCE(383);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 397:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 's') ADVANCE(320);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 398:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 's') ADVANCE(400);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 399:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 's') ADVANCE(408);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 400:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 401:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(380);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 402:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(393);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 403:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(324);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 404:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(320);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 405:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(337);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 406:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(388);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 407:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(347);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 408:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(323);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 409:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 't') ADVANCE(345);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 410:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'u') ADVANCE(399);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 411:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'u') ADVANCE(397);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 412:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'u') ADVANCE(366);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 413:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'v') ADVANCE(276);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 414:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'v') ADVANCE(291);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 415:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'v') ADVANCE(346);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 416:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'w') ADVANCE(278);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 417:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'x') ADVANCE(303);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 418:
-      ACCEPT_TOKEN(sym_name);
-      if (lookahead == 'y') ADVANCE(420);
-      if (lookahead == '-' ||
-          ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
-      END_STATE();
-    case 419:
-      ACCEPT_TOKEN(sym_name);
-      if (('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(419);
-      if (lookahead == '-' ||
-          ('g' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 420:
+    case 65:
       ACCEPT_TOKEN(sym_name);
       if (lookahead == '-' ||
           ('0' <= lookahead && lookahead <= '9') ||
-          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(420);
+          ('a' <= lookahead && lookahead <= 'z')) ADVANCE(65);
       END_STATE();
-    case 421:
+    case 66:
       ACCEPT_TOKEN(sym_address);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == '/') ADVANCE(157);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(426);
+      if (lookahead == '-') ADVANCE(15);
+      if (lookahead == '/') ADVANCE(24);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(71);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(425);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(70);
       END_STATE();
-    case 422:
+    case 67:
       ACCEPT_TOKEN(sym_address);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == '/') ADVANCE(157);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(421);
+      if (lookahead == '-') ADVANCE(15);
+      if (lookahead == '/') ADVANCE(24);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(66);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(425);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(70);
       END_STATE();
-    case 423:
+    case 68:
       ACCEPT_TOKEN(sym_address);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == '/') ADVANCE(157);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(422);
+      if (lookahead == '-') ADVANCE(15);
+      if (lookahead == '/') ADVANCE(24);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(67);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(425);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(70);
       END_STATE();
-    case 424:
+    case 69:
       ACCEPT_TOKEN(sym_address);
-      if (lookahead == '-') ADVANCE(27);
-      if (lookahead == '/') ADVANCE(157);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(424);
+      if (lookahead == '-') ADVANCE(15);
+      if (lookahead == '/') ADVANCE(24);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(69);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(425);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(70);
       END_STATE();
-    case 425:
+    case 70:
       ACCEPT_TOKEN(sym_address);
-      if (lookahead == '-') ADVANCE(28);
-      if (lookahead == '/') ADVANCE(208);
+      if (lookahead == '-') ADVANCE(16);
+      if (lookahead == '/') ADVANCE(34);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(425);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(70);
       END_STATE();
-    case 426:
+    case 71:
       ACCEPT_TOKEN(sym_address);
-      if (lookahead == '-') ADVANCE(29);
-      if (lookahead == '/') ADVANCE(157);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(424);
+      if (lookahead == '-') ADVANCE(17);
+      if (lookahead == '/') ADVANCE(24);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(69);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(425);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(70);
       END_STATE();
-    case 427:
-      ACCEPT_TOKEN(sym_address);
-      if (lookahead == '/') ADVANCE(208);
-      if (('.' <= lookahead && lookahead <= ':') ||
-          ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(427);
-      END_STATE();
-    case 428:
+    case 72:
       ACCEPT_TOKEN(sym_prefix);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(428);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(72);
       END_STATE();
-    case 429:
+    case 73:
       ACCEPT_TOKEN(sym_range);
-      if (lookahead == '-') ADVANCE(212);
-      if (lookahead == '/') ADVANCE(156);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(430);
+      if (lookahead == '-') ADVANCE(39);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(74);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(432);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(76);
       END_STATE();
-    case 430:
+    case 74:
       ACCEPT_TOKEN(sym_range);
-      if (lookahead == '/') ADVANCE(156);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(430);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(74);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(432);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(76);
       END_STATE();
-    case 431:
+    case 75:
       ACCEPT_TOKEN(sym_range);
-      if (lookahead == '/') ADVANCE(156);
-      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(429);
+      if (lookahead == '/') ADVANCE(23);
+      if (('0' <= lookahead && lookahead <= '9')) ADVANCE(73);
       if (('.' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(432);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(76);
       END_STATE();
-    case 432:
+    case 76:
       ACCEPT_TOKEN(sym_range);
       if (lookahead == '.' ||
           ('0' <= lookahead && lookahead <= ':') ||
           ('A' <= lookahead && lookahead <= 'F') ||
-          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(432);
+          ('a' <= lookahead && lookahead <= 'f')) ADVANCE(76);
       END_STATE();
-    case 433:
+    case 77:
       ACCEPT_TOKEN(sym_date);
       END_STATE();
-    case 434:
+    case 78:
       ACCEPT_TOKEN(sym__word);
-      if (set_contains(sym__word_character_set_1, 773, lookahead)) ADVANCE(434);
+      if (set_contains(sym__word_character_set_1, 773, lookahead)) ADVANCE(78);
       END_STATE();
-    case 435:
+    case 79:
       ACCEPT_TOKEN(anon_sym_DQUOTE);
       END_STATE();
-    case 436:
+    case 80:
       ACCEPT_TOKEN(anon_sym_DQUOTE2);
       END_STATE();
-    case 437:
+    case 81:
       ACCEPT_TOKEN(sym__text);
-      if (lookahead == '#') ADVANCE(439);
+      if (lookahead == '#') ADVANCE(83);
       if ((set_contains(extras_character_set_1, 11, lookahead)) &&
-          lookahead != '\n') ADVANCE(437);
+          lookahead != '\n') ADVANCE(81);
       if (lookahead != 0 &&
           (lookahead < '\t' || '\r' < lookahead) &&
           lookahead != '"' &&
           lookahead != '#' &&
-          lookahead != '\\') ADVANCE(441);
+          lookahead != '\\') ADVANCE(84);
       END_STATE();
-    case 438:
+    case 82:
       ACCEPT_TOKEN(sym__text);
-      if (lookahead == '#') ADVANCE(441);
-      if (lookahead == '"' ||
-          lookahead == '\\') ADVANCE(444);
-      if (lookahead != 0 &&
-          lookahead != '\n') ADVANCE(440);
-      END_STATE();
-    case 439:
-      ACCEPT_TOKEN(sym__text);
-      if (lookahead == '#') ADVANCE(438);
+      if (lookahead == '#') ADVANCE(84);
       if (lookahead != 0 &&
           lookahead != '\n' &&
           lookahead != '"' &&
           lookahead != '#' &&
-          lookahead != '\\') ADVANCE(441);
+          lookahead != '\\') ADVANCE(84);
       END_STATE();
-    case 440:
+    case 83:
       ACCEPT_TOKEN(sym__text);
-      if (lookahead == '"' ||
-          lookahead == '\\') ADVANCE(444);
+      if (lookahead == '#') ADVANCE(82);
       if (lookahead != 0 &&
-          lookahead != '\n') ADVANCE(440);
+          lookahead != '\n' &&
+          lookahead != '"' &&
+          lookahead != '#' &&
+          lookahead != '\\') ADVANCE(84);
       END_STATE();
-    case 441:
+    case 84:
       ACCEPT_TOKEN(sym__text);
       if (lookahead != 0 &&
           lookahead != '\n' &&
           lookahead != '"' &&
-          lookahead != '\\') ADVANCE(441);
+          lookahead != '\\') ADVANCE(84);
       END_STATE();
-    case 442:
+    case 85:
       ACCEPT_TOKEN(sym_escape);
       END_STATE();
-    case 443:
+    case 86:
+      ACCEPT_TOKEN(sym_doc_comment);
+      if (lookahead == '#') ADVANCE(89);
+      if (lookahead != 0 &&
+          lookahead != '\n') ADVANCE(87);
+      END_STATE();
+    case 87:
       ACCEPT_TOKEN(sym_doc_comment);
       if (lookahead != 0 &&
-          lookahead != '\n' &&
-          lookahead != '#') ADVANCE(444);
+          lookahead != '\n') ADVANCE(87);
       END_STATE();
-    case 444:
-      ACCEPT_TOKEN(sym_doc_comment);
-      if (lookahead != 0 &&
-          lookahead != '\n') ADVANCE(444);
-      END_STATE();
-    case 445:
+    case 88:
       ACCEPT_TOKEN(sym_comment);
-      if (lookahead == '#') ADVANCE(443);
+      if (lookahead == '#') ADVANCE(86);
       if (lookahead != 0 &&
-          lookahead != '\n') ADVANCE(446);
+          lookahead != '\n') ADVANCE(89);
       END_STATE();
-    case 446:
+    case 89:
       ACCEPT_TOKEN(sym_comment);
       if (lookahead != 0 &&
-          lookahead != '\n') ADVANCE(446);
+          lookahead != '\n') ADVANCE(89);
       END_STATE();
     default:
       return false;
@@ -4121,7 +2274,682 @@ static bool ts_lex_keywords(TSLexer *lexer, TSStateId state) {
   eof = lexer->eof(lexer);
   switch (state) {
     case 0:
-      ACCEPT_TOKEN(ts_builtin_sym_end);
+      ADVANCE_MAP(
+        'a', 1,
+        'b', 2,
+        'c', 3,
+        'd', 4,
+        'e', 5,
+        'f', 6,
+        'g', 7,
+        'h', 8,
+        'i', 9,
+        'l', 10,
+        'm', 11,
+        'n', 12,
+        'o', 13,
+        'p', 14,
+        'r', 15,
+        's', 16,
+        't', 17,
+        'u', 18,
+        'v', 19,
+        'w', 20,
+      );
+      if (set_contains(extras_character_set_1, 11, lookahead)) SKIP(0);
+      END_STATE();
+    case 1:
+      if (lookahead == 'd') ADVANCE(21);
+      if (lookahead == 'l') ADVANCE(22);
+      if (lookahead == 'n') ADVANCE(23);
+      if (lookahead == 's') ADVANCE(24);
+      if (lookahead == 'u') ADVANCE(25);
+      END_STATE();
+    case 2:
+      if (lookahead == 'e') ADVANCE(26);
+      END_STATE();
+    case 3:
+      if (lookahead == 'a') ADVANCE(27);
+      if (lookahead == 'l') ADVANCE(28);
+      if (lookahead == 'o') ADVANCE(29);
+      END_STATE();
+    case 4:
+      if (lookahead == 'e') ADVANCE(30);
+      if (lookahead == 'n') ADVANCE(31);
+      END_STATE();
+    case 5:
+      if (lookahead == 'x') ADVANCE(32);
+      END_STATE();
+    case 6:
+      if (lookahead == 'o') ADVANCE(33);
+      END_STATE();
+    case 7:
+      if (lookahead == 'a') ADVANCE(34);
+      if (lookahead == 'u') ADVANCE(35);
+      END_STATE();
+    case 8:
+      if (lookahead == 'o') ADVANCE(36);
+      END_STATE();
+    case 9:
+      if (lookahead == 'c') ADVANCE(37);
+      if (lookahead == 'n') ADVANCE(38);
+      END_STATE();
+    case 10:
+      if (lookahead == 'i') ADVANCE(39);
+      if (lookahead == 'o') ADVANCE(40);
+      END_STATE();
+    case 11:
+      if (lookahead == 'a') ADVANCE(41);
+      if (lookahead == 'o') ADVANCE(42);
+      END_STATE();
+    case 12:
+      if (lookahead == 'a') ADVANCE(43);
+      if (lookahead == 'o') ADVANCE(44);
+      END_STATE();
+    case 13:
+      if (lookahead == 'n') ADVANCE(45);
+      if (lookahead == 'w') ADVANCE(46);
+      END_STATE();
+    case 14:
+      if (lookahead == 'o') ADVANCE(47);
+      if (lookahead == 'r') ADVANCE(48);
+      END_STATE();
+    case 15:
+      if (lookahead == 'e') ADVANCE(49);
+      END_STATE();
+    case 16:
+      if (lookahead == 'c') ADVANCE(50);
+      if (lookahead == 'e') ADVANCE(51);
+      END_STATE();
+    case 17:
+      if (lookahead == 'c') ADVANCE(52);
+      if (lookahead == 'i') ADVANCE(53);
+      END_STATE();
+    case 18:
+      if (lookahead == 'd') ADVANCE(54);
+      if (lookahead == 'n') ADVANCE(55);
+      END_STATE();
+    case 19:
+      if (lookahead == 'i') ADVANCE(56);
+      END_STATE();
+    case 20:
+      if (lookahead == 'o') ADVANCE(57);
+      END_STATE();
+    case 21:
+      if (lookahead == 'd') ADVANCE(58);
+      END_STATE();
+    case 22:
+      if (lookahead == 'l') ADVANCE(59);
+      END_STATE();
+    case 23:
+      if (lookahead == 'y') ADVANCE(60);
+      END_STATE();
+    case 24:
+      ACCEPT_TOKEN(anon_sym_as);
+      if (lookahead == 's') ADVANCE(61);
+      END_STATE();
+    case 25:
+      if (lookahead == 'd') ADVANCE(62);
+      END_STATE();
+    case 26:
+      if (lookahead == 'c') ADVANCE(63);
+      END_STATE();
+    case 27:
+      if (lookahead == 'n') ADVANCE(64);
+      END_STATE();
+    case 28:
+      if (lookahead == 'u') ADVANCE(65);
+      END_STATE();
+    case 29:
+      if (lookahead == 'n') ADVANCE(66);
+      END_STATE();
+    case 30:
+      if (lookahead == 'n') ADVANCE(67);
+      if (lookahead == 's') ADVANCE(68);
+      END_STATE();
+    case 31:
+      if (lookahead == 's') ADVANCE(69);
+      END_STATE();
+    case 32:
+      if (lookahead == 'c') ADVANCE(70);
+      END_STATE();
+    case 33:
+      if (lookahead == 'r') ADVANCE(71);
+      END_STATE();
+    case 34:
+      if (lookahead == 't') ADVANCE(72);
+      END_STATE();
+    case 35:
+      if (lookahead == 'a') ADVANCE(73);
+      END_STATE();
+    case 36:
+      if (lookahead == 's') ADVANCE(74);
+      END_STATE();
+    case 37:
+      if (lookahead == 'm') ADVANCE(75);
+      END_STATE();
+    case 38:
+      ACCEPT_TOKEN(anon_sym_in);
+      END_STATE();
+    case 39:
+      if (lookahead == 's') ADVANCE(76);
+      END_STATE();
+    case 40:
+      if (lookahead == 'g') ADVANCE(77);
+      END_STATE();
+    case 41:
+      if (lookahead == 'n') ADVANCE(78);
+      END_STATE();
+    case 42:
+      if (lookahead == 'd') ADVANCE(79);
+      END_STATE();
+    case 43:
+      if (lookahead == 'm') ADVANCE(80);
+      END_STATE();
+    case 44:
+      if (lookahead == 'd') ADVANCE(81);
+      if (lookahead == 't') ADVANCE(82);
+      END_STATE();
+    case 45:
+      ACCEPT_TOKEN(anon_sym_on);
+      if (lookahead == 'l') ADVANCE(83);
+      END_STATE();
+    case 46:
+      if (lookahead == 'n') ADVANCE(84);
+      END_STATE();
+    case 47:
+      if (lookahead == 'd') ADVANCE(85);
+      if (lookahead == 'l') ADVANCE(86);
+      if (lookahead == 'r') ADVANCE(87);
+      END_STATE();
+    case 48:
+      if (lookahead == 'i') ADVANCE(88);
+      END_STATE();
+    case 49:
+      if (lookahead == 'a') ADVANCE(89);
+      END_STATE();
+    case 50:
+      if (lookahead == 't') ADVANCE(90);
+      END_STATE();
+    case 51:
+      if (lookahead == 'r') ADVANCE(91);
+      END_STATE();
+    case 52:
+      if (lookahead == 'p') ADVANCE(92);
+      END_STATE();
+    case 53:
+      if (lookahead == 'c') ADVANCE(93);
+      END_STATE();
+    case 54:
+      if (lookahead == 'p') ADVANCE(94);
+      END_STATE();
+    case 55:
+      if (lookahead == 't') ADVANCE(95);
+      END_STATE();
+    case 56:
+      if (lookahead == 'a') ADVANCE(96);
+      END_STATE();
+    case 57:
+      if (lookahead == 'r') ADVANCE(97);
+      END_STATE();
+    case 58:
+      if (lookahead == 'r') ADVANCE(98);
+      END_STATE();
+    case 59:
+      ACCEPT_TOKEN(sym_all);
+      if (lookahead == 'o') ADVANCE(99);
+      END_STATE();
+    case 60:
+      ACCEPT_TOKEN(sym_any);
+      END_STATE();
+    case 61:
+      if (lookahead == 'e') ADVANCE(100);
+      END_STATE();
+    case 62:
+      if (lookahead == 'i') ADVANCE(101);
+      END_STATE();
+    case 63:
+      if (lookahead == 'a') ADVANCE(102);
+      END_STATE();
+    case 64:
+      ACCEPT_TOKEN(anon_sym_can);
+      if (lookahead == 'n') ADVANCE(103);
+      END_STATE();
+    case 65:
+      if (lookahead == 's') ADVANCE(104);
+      END_STATE();
+    case 66:
+      if (lookahead == 't') ADVANCE(105);
+      END_STATE();
+    case 67:
+      if (lookahead == 'y') ADVANCE(106);
+      END_STATE();
+    case 68:
+      if (lookahead == 't') ADVANCE(107);
+      END_STATE();
+    case 69:
+      ACCEPT_TOKEN(anon_sym_dns);
+      END_STATE();
+    case 70:
+      if (lookahead == 'e') ADVANCE(108);
+      END_STATE();
+    case 71:
+      ACCEPT_TOKEN(anon_sym_for);
+      END_STATE();
+    case 72:
+      if (lookahead == 'e') ADVANCE(109);
+      END_STATE();
+    case 73:
+      if (lookahead == 'r') ADVANCE(110);
+      END_STATE();
+    case 74:
+      if (lookahead == 't') ADVANCE(111);
+      END_STATE();
+    case 75:
+      if (lookahead == 'p') ADVANCE(112);
+      END_STATE();
+    case 76:
+      if (lookahead == 't') ADVANCE(113);
+      END_STATE();
+    case 77:
+      ACCEPT_TOKEN(sym_log);
+      END_STATE();
+    case 78:
+      if (lookahead == 'a') ADVANCE(114);
+      END_STATE();
+    case 79:
+      if (lookahead == 'e') ADVANCE(115);
+      END_STATE();
+    case 80:
+      if (lookahead == 'e') ADVANCE(116);
+      END_STATE();
+    case 81:
+      if (lookahead == 'e') ADVANCE(117);
+      END_STATE();
+    case 82:
+      if (lookahead == 'i') ADVANCE(118);
+      END_STATE();
+    case 83:
+      if (lookahead == 'y') ADVANCE(119);
+      END_STATE();
+    case 84:
+      if (lookahead == 'e') ADVANCE(120);
+      END_STATE();
+    case 85:
+      if (lookahead == 's') ADVANCE(121);
+      END_STATE();
+    case 86:
+      if (lookahead == 'i') ADVANCE(122);
+      END_STATE();
+    case 87:
+      if (lookahead == 't') ADVANCE(123);
+      END_STATE();
+    case 88:
+      if (lookahead == 'v') ADVANCE(124);
+      END_STATE();
+    case 89:
+      if (lookahead == 'c') ADVANCE(125);
+      END_STATE();
+    case 90:
+      if (lookahead == 'p') ADVANCE(126);
+      END_STATE();
+    case 91:
+      if (lookahead == 'v') ADVANCE(127);
+      END_STATE();
+    case 92:
+      ACCEPT_TOKEN(anon_sym_tcp);
+      END_STATE();
+    case 93:
+      if (lookahead == 'k') ADVANCE(128);
+      END_STATE();
+    case 94:
+      ACCEPT_TOKEN(anon_sym_udp);
+      END_STATE();
+    case 95:
+      if (lookahead == 'i') ADVANCE(129);
+      END_STATE();
+    case 96:
+      ACCEPT_TOKEN(anon_sym_via);
+      END_STATE();
+    case 97:
+      if (lookahead == 'k') ADVANCE(130);
+      if (lookahead == 'l') ADVANCE(131);
+      END_STATE();
+    case 98:
+      if (lookahead == 'e') ADVANCE(132);
+      END_STATE();
+    case 99:
+      if (lookahead == 'w') ADVANCE(133);
+      END_STATE();
+    case 100:
+      if (lookahead == 'r') ADVANCE(134);
+      END_STATE();
+    case 101:
+      if (lookahead == 't') ADVANCE(135);
+      END_STATE();
+    case 102:
+      if (lookahead == 'u') ADVANCE(136);
+      END_STATE();
+    case 103:
+      if (lookahead == 'o') ADVANCE(137);
+      END_STATE();
+    case 104:
+      if (lookahead == 't') ADVANCE(138);
+      END_STATE();
+    case 105:
+      if (lookahead == 'r') ADVANCE(139);
+      END_STATE();
+    case 106:
+      ACCEPT_TOKEN(anon_sym_deny);
+      END_STATE();
+    case 107:
+      if (lookahead == 'i') ADVANCE(140);
+      END_STATE();
+    case 108:
+      if (lookahead == 'p') ADVANCE(141);
+      END_STATE();
+    case 109:
+      if (lookahead == 'w') ADVANCE(142);
+      END_STATE();
+    case 110:
+      if (lookahead == 'd') ADVANCE(143);
+      END_STATE();
+    case 111:
+      ACCEPT_TOKEN(anon_sym_host);
+      END_STATE();
+    case 112:
+      ACCEPT_TOKEN(anon_sym_icmp);
+      if (lookahead == 'v') ADVANCE(144);
+      END_STATE();
+    case 113:
+      ACCEPT_TOKEN(anon_sym_list);
+      END_STATE();
+    case 114:
+      if (lookahead == 'g') ADVANCE(145);
+      END_STATE();
+    case 115:
+      ACCEPT_TOKEN(anon_sym_mode);
+      END_STATE();
+    case 116:
+      if (lookahead == 's') ADVANCE(146);
+      END_STATE();
+    case 117:
+      if (lookahead == 's') ADVANCE(147);
+      END_STATE();
+    case 118:
+      if (lookahead == 'n') ADVANCE(148);
+      END_STATE();
+    case 119:
+      ACCEPT_TOKEN(anon_sym_only);
+      END_STATE();
+    case 120:
+      if (lookahead == 'r') ADVANCE(149);
+      END_STATE();
+    case 121:
+      ACCEPT_TOKEN(anon_sym_pods);
+      END_STATE();
+    case 122:
+      if (lookahead == 'c') ADVANCE(150);
+      END_STATE();
+    case 123:
+      if (lookahead == 's') ADVANCE(151);
+      END_STATE();
+    case 124:
+      if (lookahead == 'a') ADVANCE(152);
+      END_STATE();
+    case 125:
+      if (lookahead == 'h') ADVANCE(153);
+      END_STATE();
+    case 126:
+      ACCEPT_TOKEN(anon_sym_sctp);
+      END_STATE();
+    case 127:
+      if (lookahead == 'i') ADVANCE(154);
+      END_STATE();
+    case 128:
+      if (lookahead == 'e') ADVANCE(155);
+      END_STATE();
+    case 129:
+      if (lookahead == 'l') ADVANCE(156);
+      END_STATE();
+    case 130:
+      if (lookahead == 'l') ADVANCE(157);
+      END_STATE();
+    case 131:
+      if (lookahead == 'd') ADVANCE(158);
+      END_STATE();
+    case 132:
+      if (lookahead == 's') ADVANCE(159);
+      END_STATE();
+    case 133:
+      ACCEPT_TOKEN(anon_sym_allow);
+      END_STATE();
+    case 134:
+      if (lookahead == 't') ADVANCE(160);
+      END_STATE();
+    case 135:
+      ACCEPT_TOKEN(anon_sym_audit);
+      END_STATE();
+    case 136:
+      if (lookahead == 's') ADVANCE(161);
+      END_STATE();
+    case 137:
+      if (lookahead == 't') ADVANCE(162);
+      END_STATE();
+    case 138:
+      if (lookahead == 'e') ADVANCE(163);
+      END_STATE();
+    case 139:
+      if (lookahead == 'o') ADVANCE(164);
+      END_STATE();
+    case 140:
+      if (lookahead == 'n') ADVANCE(165);
+      END_STATE();
+    case 141:
+      if (lookahead == 't') ADVANCE(166);
+      END_STATE();
+    case 142:
+      if (lookahead == 'a') ADVANCE(167);
+      END_STATE();
+    case 143:
+      if (lookahead == 'r') ADVANCE(168);
+      END_STATE();
+    case 144:
+      if (lookahead == '6') ADVANCE(169);
+      END_STATE();
+    case 145:
+      if (lookahead == 'e') ADVANCE(170);
+      END_STATE();
+    case 146:
+      if (lookahead == 'p') ADVANCE(171);
+      END_STATE();
+    case 147:
+      ACCEPT_TOKEN(anon_sym_nodes);
+      END_STATE();
+    case 148:
+      ACCEPT_TOKEN(anon_sym_notin);
+      END_STATE();
+    case 149:
+      ACCEPT_TOKEN(anon_sym_owner);
+      END_STATE();
+    case 150:
+      if (lookahead == 'y') ADVANCE(172);
+      END_STATE();
+    case 151:
+      ACCEPT_TOKEN(anon_sym_ports);
+      END_STATE();
+    case 152:
+      if (lookahead == 't') ADVANCE(173);
+      END_STATE();
+    case 153:
+      ACCEPT_TOKEN(anon_sym_reach);
+      END_STATE();
+    case 154:
+      if (lookahead == 'c') ADVANCE(174);
+      END_STATE();
+    case 155:
+      if (lookahead == 't') ADVANCE(175);
+      END_STATE();
+    case 156:
+      ACCEPT_TOKEN(anon_sym_until);
+      END_STATE();
+    case 157:
+      if (lookahead == 'o') ADVANCE(176);
+      END_STATE();
+    case 158:
+      ACCEPT_TOKEN(sym_world);
+      END_STATE();
+    case 159:
+      if (lookahead == 's') ADVANCE(177);
+      END_STATE();
+    case 160:
+      ACCEPT_TOKEN(anon_sym_assert);
+      END_STATE();
+    case 161:
+      if (lookahead == 'e') ADVANCE(178);
+      END_STATE();
+    case 162:
+      ACCEPT_TOKEN(anon_sym_cannot);
+      END_STATE();
+    case 163:
+      if (lookahead == 'r') ADVANCE(179);
+      END_STATE();
+    case 164:
+      if (lookahead == 'l') ADVANCE(180);
+      END_STATE();
+    case 165:
+      if (lookahead == 'a') ADVANCE(181);
+      END_STATE();
+    case 166:
+      ACCEPT_TOKEN(anon_sym_except);
+      END_STATE();
+    case 167:
+      if (lookahead == 'y') ADVANCE(182);
+      END_STATE();
+    case 168:
+      if (lookahead == 'a') ADVANCE(183);
+      END_STATE();
+    case 169:
+      ACCEPT_TOKEN(anon_sym_icmpv6);
+      END_STATE();
+    case 170:
+      if (lookahead == 'd') ADVANCE(184);
+      END_STATE();
+    case 171:
+      if (lookahead == 'a') ADVANCE(185);
+      END_STATE();
+    case 172:
+      ACCEPT_TOKEN(anon_sym_policy);
+      END_STATE();
+    case 173:
+      if (lookahead == 'e') ADVANCE(186);
+      END_STATE();
+    case 174:
+      if (lookahead == 'e') ADVANCE(187);
+      END_STATE();
+    case 175:
+      ACCEPT_TOKEN(anon_sym_ticket);
+      END_STATE();
+    case 176:
+      if (lookahead == 'a') ADVANCE(188);
+      END_STATE();
+    case 177:
+      ACCEPT_TOKEN(anon_sym_address);
+      END_STATE();
+    case 178:
+      ACCEPT_TOKEN(anon_sym_because);
+      END_STATE();
+    case 179:
+      ACCEPT_TOKEN(anon_sym_cluster);
+      END_STATE();
+    case 180:
+      ACCEPT_TOKEN(anon_sym_control);
+      END_STATE();
+    case 181:
+      if (lookahead == 't') ADVANCE(189);
+      END_STATE();
+    case 182:
+      ACCEPT_TOKEN(anon_sym_gateway);
+      END_STATE();
+    case 183:
+      if (lookahead == 'i') ADVANCE(190);
+      END_STATE();
+    case 184:
+      ACCEPT_TOKEN(anon_sym_managed);
+      END_STATE();
+    case 185:
+      if (lookahead == 'c') ADVANCE(191);
+      END_STATE();
+    case 186:
+      ACCEPT_TOKEN(sym_private);
+      END_STATE();
+    case 187:
+      if (lookahead == 'a') ADVANCE(192);
+      if (lookahead == 's') ADVANCE(193);
+      END_STATE();
+    case 188:
+      if (lookahead == 'd') ADVANCE(194);
+      END_STATE();
+    case 189:
+      if (lookahead == 'i') ADVANCE(195);
+      END_STATE();
+    case 190:
+      if (lookahead == 'l') ADVANCE(196);
+      END_STATE();
+    case 191:
+      if (lookahead == 'e') ADVANCE(197);
+      END_STATE();
+    case 192:
+      if (lookahead == 'c') ADVANCE(198);
+      END_STATE();
+    case 193:
+      ACCEPT_TOKEN(anon_sym_services);
+      END_STATE();
+    case 194:
+      if (lookahead == 's') ADVANCE(199);
+      END_STATE();
+    case 195:
+      if (lookahead == 'o') ADVANCE(200);
+      END_STATE();
+    case 196:
+      ACCEPT_TOKEN(anon_sym_guardrail);
+      END_STATE();
+    case 197:
+      ACCEPT_TOKEN(anon_sym_namespace);
+      if (lookahead == 's') ADVANCE(201);
+      END_STATE();
+    case 198:
+      if (lookahead == 'c') ADVANCE(202);
+      END_STATE();
+    case 199:
+      ACCEPT_TOKEN(anon_sym_workloads);
+      END_STATE();
+    case 200:
+      if (lookahead == 'n') ADVANCE(203);
+      END_STATE();
+    case 201:
+      ACCEPT_TOKEN(anon_sym_namespaces);
+      END_STATE();
+    case 202:
+      if (lookahead == 'o') ADVANCE(204);
+      END_STATE();
+    case 203:
+      if (lookahead == 's') ADVANCE(205);
+      END_STATE();
+    case 204:
+      if (lookahead == 'u') ADVANCE(206);
+      END_STATE();
+    case 205:
+      ACCEPT_TOKEN(anon_sym_destinations);
+      END_STATE();
+    case 206:
+      if (lookahead == 'n') ADVANCE(207);
+      END_STATE();
+    case 207:
+      if (lookahead == 't') ADVANCE(208);
+      END_STATE();
+    case 208:
+      ACCEPT_TOKEN(anon_sym_serviceaccount);
       END_STATE();
     default:
       return false;
@@ -4130,208 +2958,208 @@ static bool ts_lex_keywords(TSLexer *lexer, TSStateId state) {
 
 static const TSLexerMode ts_lex_modes[STATE_COUNT] = {
   [0] = {.lex_state = 0},
-  [1] = {.lex_state = 222},
-  [2] = {.lex_state = 222},
-  [3] = {.lex_state = 222},
-  [4] = {.lex_state = 222},
-  [5] = {.lex_state = 222},
-  [6] = {.lex_state = 222},
-  [7] = {.lex_state = 222},
-  [8] = {.lex_state = 222},
-  [9] = {.lex_state = 222},
-  [10] = {.lex_state = 222},
-  [11] = {.lex_state = 222},
-  [12] = {.lex_state = 222},
-  [13] = {.lex_state = 222},
-  [14] = {.lex_state = 222},
-  [15] = {.lex_state = 222},
-  [16] = {.lex_state = 222},
-  [17] = {.lex_state = 222},
-  [18] = {.lex_state = 222},
-  [19] = {.lex_state = 222},
-  [20] = {.lex_state = 222},
-  [21] = {.lex_state = 222},
-  [22] = {.lex_state = 222},
-  [23] = {.lex_state = 222},
-  [24] = {.lex_state = 222},
-  [25] = {.lex_state = 222},
-  [26] = {.lex_state = 222},
-  [27] = {.lex_state = 222},
-  [28] = {.lex_state = 222},
-  [29] = {.lex_state = 222},
-  [30] = {.lex_state = 222},
-  [31] = {.lex_state = 222},
-  [32] = {.lex_state = 3},
-  [33] = {.lex_state = 222},
-  [34] = {.lex_state = 222},
-  [35] = {.lex_state = 222},
-  [36] = {.lex_state = 222},
-  [37] = {.lex_state = 3},
-  [38] = {.lex_state = 3},
-  [39] = {.lex_state = 3},
-  [40] = {.lex_state = 3},
-  [41] = {.lex_state = 222},
-  [42] = {.lex_state = 222},
-  [43] = {.lex_state = 222},
-  [44] = {.lex_state = 222},
-  [45] = {.lex_state = 3},
-  [46] = {.lex_state = 223},
-  [47] = {.lex_state = 3},
-  [48] = {.lex_state = 223},
-  [49] = {.lex_state = 223},
-  [50] = {.lex_state = 223},
-  [51] = {.lex_state = 223},
-  [52] = {.lex_state = 223},
-  [53] = {.lex_state = 223},
-  [54] = {.lex_state = 223},
-  [55] = {.lex_state = 3},
-  [56] = {.lex_state = 3},
-  [57] = {.lex_state = 3},
-  [58] = {.lex_state = 222},
-  [59] = {.lex_state = 222},
-  [60] = {.lex_state = 222},
-  [61] = {.lex_state = 222},
-  [62] = {.lex_state = 3},
-  [63] = {.lex_state = 3},
-  [64] = {.lex_state = 222},
-  [65] = {.lex_state = 222},
-  [66] = {.lex_state = 223},
-  [67] = {.lex_state = 3},
-  [68] = {.lex_state = 222},
-  [69] = {.lex_state = 222},
-  [70] = {.lex_state = 222},
-  [71] = {.lex_state = 223},
-  [72] = {.lex_state = 222},
-  [73] = {.lex_state = 223},
-  [74] = {.lex_state = 222},
-  [75] = {.lex_state = 222},
-  [76] = {.lex_state = 223},
-  [77] = {.lex_state = 223},
-  [78] = {.lex_state = 222},
-  [79] = {.lex_state = 222},
-  [80] = {.lex_state = 222},
-  [81] = {.lex_state = 223},
-  [82] = {.lex_state = 223},
-  [83] = {.lex_state = 223},
-  [84] = {.lex_state = 223},
-  [85] = {.lex_state = 223},
-  [86] = {.lex_state = 222},
-  [87] = {.lex_state = 223},
-  [88] = {.lex_state = 223},
-  [89] = {.lex_state = 223},
-  [90] = {.lex_state = 222},
-  [91] = {.lex_state = 223},
-  [92] = {.lex_state = 223},
-  [93] = {.lex_state = 222},
-  [94] = {.lex_state = 4},
-  [95] = {.lex_state = 222},
-  [96] = {.lex_state = 223},
-  [97] = {.lex_state = 223},
-  [98] = {.lex_state = 4},
-  [99] = {.lex_state = 4},
-  [100] = {.lex_state = 4},
-  [101] = {.lex_state = 4},
-  [102] = {.lex_state = 4},
-  [103] = {.lex_state = 4},
-  [104] = {.lex_state = 222},
-  [105] = {.lex_state = 222},
-  [106] = {.lex_state = 4},
-  [107] = {.lex_state = 223},
-  [108] = {.lex_state = 222},
-  [109] = {.lex_state = 223},
-  [110] = {.lex_state = 222},
-  [111] = {.lex_state = 222},
-  [112] = {.lex_state = 222},
-  [113] = {.lex_state = 222},
-  [114] = {.lex_state = 222},
-  [115] = {.lex_state = 223},
-  [116] = {.lex_state = 222},
-  [117] = {.lex_state = 223},
-  [118] = {.lex_state = 223},
-  [119] = {.lex_state = 222},
-  [120] = {.lex_state = 222},
-  [121] = {.lex_state = 4},
-  [122] = {.lex_state = 222},
-  [123] = {.lex_state = 4},
-  [124] = {.lex_state = 4},
-  [125] = {.lex_state = 4},
-  [126] = {.lex_state = 4},
-  [127] = {.lex_state = 222},
-  [128] = {.lex_state = 222},
-  [129] = {.lex_state = 222},
-  [130] = {.lex_state = 222},
-  [131] = {.lex_state = 222},
-  [132] = {.lex_state = 222},
-  [133] = {.lex_state = 222},
-  [134] = {.lex_state = 5},
-  [135] = {.lex_state = 222},
-  [136] = {.lex_state = 5},
-  [137] = {.lex_state = 5},
-  [138] = {.lex_state = 4},
-  [139] = {.lex_state = 4},
-  [140] = {.lex_state = 4},
-  [141] = {.lex_state = 222},
-  [142] = {.lex_state = 222},
-  [143] = {.lex_state = 4},
-  [144] = {.lex_state = 222},
-  [145] = {.lex_state = 222},
-  [146] = {.lex_state = 222},
-  [147] = {.lex_state = 222},
-  [148] = {.lex_state = 5},
-  [149] = {.lex_state = 222},
-  [150] = {.lex_state = 222},
-  [151] = {.lex_state = 5},
-  [152] = {.lex_state = 222},
-  [153] = {.lex_state = 222},
-  [154] = {.lex_state = 222},
-  [155] = {.lex_state = 222},
-  [156] = {.lex_state = 222},
-  [157] = {.lex_state = 222},
-  [158] = {.lex_state = 4},
-  [159] = {.lex_state = 4},
-  [160] = {.lex_state = 222},
-  [161] = {.lex_state = 222},
-  [162] = {.lex_state = 222},
-  [163] = {.lex_state = 222},
-  [164] = {.lex_state = 222},
-  [165] = {.lex_state = 4},
-  [166] = {.lex_state = 4},
-  [167] = {.lex_state = 4},
-  [168] = {.lex_state = 4},
-  [169] = {.lex_state = 222},
-  [170] = {.lex_state = 222},
-  [171] = {.lex_state = 222},
-  [172] = {.lex_state = 222},
-  [173] = {.lex_state = 222},
-  [174] = {.lex_state = 222},
-  [175] = {.lex_state = 222},
-  [176] = {.lex_state = 222},
-  [177] = {.lex_state = 222},
-  [178] = {.lex_state = 222},
-  [179] = {.lex_state = 222},
-  [180] = {.lex_state = 222},
-  [181] = {.lex_state = 222},
-  [182] = {.lex_state = 222},
-  [183] = {.lex_state = 222},
-  [184] = {.lex_state = 222},
-  [185] = {.lex_state = 222},
-  [186] = {.lex_state = 222},
-  [187] = {.lex_state = 222},
-  [188] = {.lex_state = 222},
-  [189] = {.lex_state = 222},
+  [1] = {.lex_state = 0},
+  [2] = {.lex_state = 44},
+  [3] = {.lex_state = 44},
+  [4] = {.lex_state = 0},
+  [5] = {.lex_state = 0},
+  [6] = {.lex_state = 0},
+  [7] = {.lex_state = 0},
+  [8] = {.lex_state = 0},
+  [9] = {.lex_state = 0},
+  [10] = {.lex_state = 0},
+  [11] = {.lex_state = 0},
+  [12] = {.lex_state = 0},
+  [13] = {.lex_state = 0},
+  [14] = {.lex_state = 0},
+  [15] = {.lex_state = 0},
+  [16] = {.lex_state = 0},
+  [17] = {.lex_state = 0},
+  [18] = {.lex_state = 0},
+  [19] = {.lex_state = 0},
+  [20] = {.lex_state = 0},
+  [21] = {.lex_state = 0},
+  [22] = {.lex_state = 0},
+  [23] = {.lex_state = 0},
+  [24] = {.lex_state = 0},
+  [25] = {.lex_state = 0},
+  [26] = {.lex_state = 0},
+  [27] = {.lex_state = 0},
+  [28] = {.lex_state = 0},
+  [29] = {.lex_state = 0},
+  [30] = {.lex_state = 0},
+  [31] = {.lex_state = 0},
+  [32] = {.lex_state = 0},
+  [33] = {.lex_state = 0},
+  [34] = {.lex_state = 0},
+  [35] = {.lex_state = 0},
+  [36] = {.lex_state = 0},
+  [37] = {.lex_state = 0},
+  [38] = {.lex_state = 0},
+  [39] = {.lex_state = 0},
+  [40] = {.lex_state = 0},
+  [41] = {.lex_state = 0},
+  [42] = {.lex_state = 0},
+  [43] = {.lex_state = 0},
+  [44] = {.lex_state = 0},
+  [45] = {.lex_state = 0},
+  [46] = {.lex_state = 0},
+  [47] = {.lex_state = 0},
+  [48] = {.lex_state = 0},
+  [49] = {.lex_state = 0},
+  [50] = {.lex_state = 0},
+  [51] = {.lex_state = 0},
+  [52] = {.lex_state = 0},
+  [53] = {.lex_state = 0},
+  [54] = {.lex_state = 0},
+  [55] = {.lex_state = 0},
+  [56] = {.lex_state = 0},
+  [57] = {.lex_state = 0},
+  [58] = {.lex_state = 0},
+  [59] = {.lex_state = 0},
+  [60] = {.lex_state = 0},
+  [61] = {.lex_state = 0},
+  [62] = {.lex_state = 0},
+  [63] = {.lex_state = 0},
+  [64] = {.lex_state = 0},
+  [65] = {.lex_state = 0},
+  [66] = {.lex_state = 0},
+  [67] = {.lex_state = 0},
+  [68] = {.lex_state = 0},
+  [69] = {.lex_state = 0},
+  [70] = {.lex_state = 0},
+  [71] = {.lex_state = 0},
+  [72] = {.lex_state = 0},
+  [73] = {.lex_state = 0},
+  [74] = {.lex_state = 0},
+  [75] = {.lex_state = 0},
+  [76] = {.lex_state = 0},
+  [77] = {.lex_state = 0},
+  [78] = {.lex_state = 0},
+  [79] = {.lex_state = 0},
+  [80] = {.lex_state = 0},
+  [81] = {.lex_state = 0},
+  [82] = {.lex_state = 0},
+  [83] = {.lex_state = 0},
+  [84] = {.lex_state = 0},
+  [85] = {.lex_state = 0},
+  [86] = {.lex_state = 0},
+  [87] = {.lex_state = 0},
+  [88] = {.lex_state = 0},
+  [89] = {.lex_state = 0},
+  [90] = {.lex_state = 0},
+  [91] = {.lex_state = 0},
+  [92] = {.lex_state = 0},
+  [93] = {.lex_state = 0},
+  [94] = {.lex_state = 44},
+  [95] = {.lex_state = 0},
+  [96] = {.lex_state = 0},
+  [97] = {.lex_state = 0},
+  [98] = {.lex_state = 44},
+  [99] = {.lex_state = 44},
+  [100] = {.lex_state = 44},
+  [101] = {.lex_state = 44},
+  [102] = {.lex_state = 44},
+  [103] = {.lex_state = 44},
+  [104] = {.lex_state = 0},
+  [105] = {.lex_state = 0},
+  [106] = {.lex_state = 44},
+  [107] = {.lex_state = 0},
+  [108] = {.lex_state = 0},
+  [109] = {.lex_state = 0},
+  [110] = {.lex_state = 0},
+  [111] = {.lex_state = 0},
+  [112] = {.lex_state = 0},
+  [113] = {.lex_state = 0},
+  [114] = {.lex_state = 0},
+  [115] = {.lex_state = 0},
+  [116] = {.lex_state = 0},
+  [117] = {.lex_state = 0},
+  [118] = {.lex_state = 0},
+  [119] = {.lex_state = 0},
+  [120] = {.lex_state = 0},
+  [121] = {.lex_state = 44},
+  [122] = {.lex_state = 0},
+  [123] = {.lex_state = 44},
+  [124] = {.lex_state = 44},
+  [125] = {.lex_state = 44},
+  [126] = {.lex_state = 44},
+  [127] = {.lex_state = 0},
+  [128] = {.lex_state = 0},
+  [129] = {.lex_state = 0},
+  [130] = {.lex_state = 0},
+  [131] = {.lex_state = 0},
+  [132] = {.lex_state = 0},
+  [133] = {.lex_state = 0},
+  [134] = {.lex_state = 3},
+  [135] = {.lex_state = 0},
+  [136] = {.lex_state = 3},
+  [137] = {.lex_state = 3},
+  [138] = {.lex_state = 0},
+  [139] = {.lex_state = 0},
+  [140] = {.lex_state = 0},
+  [141] = {.lex_state = 0},
+  [142] = {.lex_state = 0},
+  [143] = {.lex_state = 0},
+  [144] = {.lex_state = 0},
+  [145] = {.lex_state = 0},
+  [146] = {.lex_state = 0},
+  [147] = {.lex_state = 0},
+  [148] = {.lex_state = 3},
+  [149] = {.lex_state = 0},
+  [150] = {.lex_state = 0},
+  [151] = {.lex_state = 3},
+  [152] = {.lex_state = 0},
+  [153] = {.lex_state = 0},
+  [154] = {.lex_state = 0},
+  [155] = {.lex_state = 0},
+  [156] = {.lex_state = 0},
+  [157] = {.lex_state = 0},
+  [158] = {.lex_state = 0},
+  [159] = {.lex_state = 0},
+  [160] = {.lex_state = 0},
+  [161] = {.lex_state = 0},
+  [162] = {.lex_state = 0},
+  [163] = {.lex_state = 0},
+  [164] = {.lex_state = 0},
+  [165] = {.lex_state = 0},
+  [166] = {.lex_state = 0},
+  [167] = {.lex_state = 0},
+  [168] = {.lex_state = 0},
+  [169] = {.lex_state = 0},
+  [170] = {.lex_state = 0},
+  [171] = {.lex_state = 0},
+  [172] = {.lex_state = 0},
+  [173] = {.lex_state = 44},
+  [174] = {.lex_state = 0},
+  [175] = {.lex_state = 44},
+  [176] = {.lex_state = 0},
+  [177] = {.lex_state = 0},
+  [178] = {.lex_state = 0},
+  [179] = {.lex_state = 0},
+  [180] = {.lex_state = 0},
+  [181] = {.lex_state = 0},
+  [182] = {.lex_state = 0},
+  [183] = {.lex_state = 0},
+  [184] = {.lex_state = 0},
+  [185] = {.lex_state = 0},
+  [186] = {.lex_state = 0},
+  [187] = {.lex_state = 0},
+  [188] = {.lex_state = 0},
+  [189] = {.lex_state = 0},
   [190] = {.lex_state = 2},
   [191] = {.lex_state = 1},
-  [192] = {.lex_state = 222},
+  [192] = {.lex_state = 0},
   [193] = {.lex_state = 2},
   [194] = {.lex_state = 2},
-  [195] = {.lex_state = 222},
-  [196] = {.lex_state = 222},
+  [195] = {.lex_state = 0},
+  [196] = {.lex_state = 0},
   [197] = {.lex_state = 2},
   [198] = {.lex_state = 2},
   [199] = {.lex_state = 1},
-  [200] = {.lex_state = 222},
+  [200] = {.lex_state = 0},
   [201] = {.lex_state = 1},
-  [202] = {.lex_state = 222},
+  [202] = {.lex_state = 0},
   [203] = {.lex_state = 1},
   [204] = {.lex_state = 1},
   [205] = {.lex_state = 2},
@@ -4353,74 +3181,74 @@ static const TSLexerMode ts_lex_modes[STATE_COUNT] = {
   [221] = {.lex_state = 0},
   [222] = {.lex_state = 0},
   [223] = {.lex_state = 0},
-  [224] = {.lex_state = 222},
+  [224] = {.lex_state = 0},
   [225] = {.lex_state = 2},
   [226] = {.lex_state = 0},
-  [227] = {.lex_state = 222},
-  [228] = {.lex_state = 222},
-  [229] = {.lex_state = 222},
+  [227] = {.lex_state = 0},
+  [228] = {.lex_state = 44},
+  [229] = {.lex_state = 44},
   [230] = {.lex_state = 0},
   [231] = {.lex_state = 0},
   [232] = {.lex_state = 0},
   [233] = {.lex_state = 0},
-  [234] = {.lex_state = 222},
+  [234] = {.lex_state = 44},
   [235] = {.lex_state = 0},
   [236] = {.lex_state = 0},
   [237] = {.lex_state = 2},
-  [238] = {.lex_state = 222},
-  [239] = {.lex_state = 222},
+  [238] = {.lex_state = 44},
+  [239] = {.lex_state = 44},
   [240] = {.lex_state = 0},
   [241] = {.lex_state = 0},
-  [242] = {.lex_state = 222},
+  [242] = {.lex_state = 0},
   [243] = {.lex_state = 0},
-  [244] = {.lex_state = 222},
-  [245] = {.lex_state = 222},
-  [246] = {.lex_state = 222},
-  [247] = {.lex_state = 222},
+  [244] = {.lex_state = 44},
+  [245] = {.lex_state = 44},
+  [246] = {.lex_state = 44},
+  [247] = {.lex_state = 44},
   [248] = {.lex_state = 2},
   [249] = {.lex_state = 2},
   [250] = {.lex_state = 2},
   [251] = {.lex_state = 0},
   [252] = {.lex_state = 0},
   [253] = {.lex_state = 0},
-  [254] = {.lex_state = 222},
+  [254] = {.lex_state = 44},
   [255] = {.lex_state = 0},
   [256] = {.lex_state = 0},
   [257] = {.lex_state = 0},
   [258] = {.lex_state = 0},
-  [259] = {.lex_state = 222},
+  [259] = {.lex_state = 44},
   [260] = {.lex_state = 0},
-  [261] = {.lex_state = 222},
-  [262] = {.lex_state = 222},
+  [261] = {.lex_state = 44},
+  [262] = {.lex_state = 44},
   [263] = {.lex_state = 2},
-  [264] = {.lex_state = 222},
+  [264] = {.lex_state = 0},
   [265] = {.lex_state = 2},
   [266] = {.lex_state = 0},
   [267] = {.lex_state = 0},
-  [268] = {.lex_state = 4},
-  [269] = {.lex_state = 222},
-  [270] = {.lex_state = 222},
-  [271] = {.lex_state = 4},
-  [272] = {.lex_state = 222},
-  [273] = {.lex_state = 4},
-  [274] = {.lex_state = 4},
+  [268] = {.lex_state = 0},
+  [269] = {.lex_state = 0},
+  [270] = {.lex_state = 0},
+  [271] = {.lex_state = 0},
+  [272] = {.lex_state = 0},
+  [273] = {.lex_state = 0},
+  [274] = {.lex_state = 0},
   [275] = {.lex_state = 0},
-  [276] = {.lex_state = 222},
-  [277] = {.lex_state = 222},
-  [278] = {.lex_state = 4},
-  [279] = {.lex_state = 4},
-  [280] = {.lex_state = 4},
+  [276] = {.lex_state = 0},
+  [277] = {.lex_state = 0},
+  [278] = {.lex_state = 0},
+  [279] = {.lex_state = 0},
+  [280] = {.lex_state = 0},
   [281] = {.lex_state = 0},
   [282] = {.lex_state = 0},
   [283] = {.lex_state = 0},
   [284] = {.lex_state = 0},
   [285] = {.lex_state = 3},
   [286] = {.lex_state = 0},
-  [287] = {.lex_state = 222},
-  [288] = {.lex_state = 4},
-  [289] = {.lex_state = 4},
-  [290] = {.lex_state = 222},
-  [291] = {.lex_state = 222},
+  [287] = {.lex_state = 0},
+  [288] = {.lex_state = 0},
+  [289] = {.lex_state = 0},
+  [290] = {.lex_state = 0},
+  [291] = {.lex_state = 0},
   [292] = {.lex_state = 0},
   [293] = {.lex_state = 0},
 };
@@ -4451,6 +3279,7 @@ static const uint16_t ts_parse_table[LARGE_STATE_COUNT][SYMBOL_COUNT] = {
     [anon_sym_owner] = ACTIONS(1),
     [anon_sym_mode] = ACTIONS(1),
     [anon_sym_audit] = ACTIONS(1),
+    [anon_sym_allow] = ACTIONS(1),
     [anon_sym_deny] = ACTIONS(1),
     [anon_sym_on] = ACTIONS(1),
     [anon_sym_via] = ACTIONS(1),
@@ -7142,30 +5971,30 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(373), 1,
-      sym_name,
     ACTIONS(375), 1,
       anon_sym_only,
     ACTIONS(377), 1,
       anon_sym_LPAREN,
-    ACTIONS(381), 1,
+    ACTIONS(379), 1,
       anon_sym_host,
-    ACTIONS(383), 1,
+    ACTIONS(381), 1,
       anon_sym_list,
     STATE(49), 1,
       sym_destination_set,
     STATE(51), 1,
       sym_destination_term,
+    ACTIONS(383), 2,
+      sym_prefix,
+      sym_range,
     STATE(71), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(379), 5,
+    ACTIONS(373), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3156] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
@@ -7239,163 +6068,163 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(74), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3275] = 10,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(283), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3312] = 10,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(72), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3349] = 10,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(141), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3386] = 10,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(43), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3423] = 10,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(59), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3460] = 10,
     ACTIONS(3), 1,
       sym_doc_comment,
@@ -7455,28 +6284,28 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(86), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3571] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
@@ -7788,28 +6617,28 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(4), 1,
       sym_destination_term,
     STATE(282), 1,
       sym_destination_set,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [3982] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
@@ -7836,101 +6665,101 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(373), 1,
-      sym_name,
     ACTIONS(377), 1,
       anon_sym_LPAREN,
-    ACTIONS(381), 1,
+    ACTIONS(379), 1,
       anon_sym_host,
-    ACTIONS(383), 1,
+    ACTIONS(381), 1,
       anon_sym_list,
     STATE(84), 1,
       sym_destination_term,
+    ACTIONS(383), 2,
+      sym_prefix,
+      sym_range,
     STATE(71), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(379), 5,
+    ACTIONS(373), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [4042] = 9,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(373), 1,
-      sym_name,
     ACTIONS(377), 1,
       anon_sym_LPAREN,
-    ACTIONS(381), 1,
+    ACTIONS(379), 1,
       anon_sym_host,
-    ACTIONS(383), 1,
+    ACTIONS(381), 1,
       anon_sym_list,
     STATE(85), 1,
       sym_destination_term,
+    ACTIONS(383), 2,
+      sym_prefix,
+      sym_range,
     STATE(71), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(379), 5,
+    ACTIONS(373), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [4076] = 9,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(15), 1,
       sym_destination_term,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [4110] = 9,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(391), 1,
-      sym_name,
     ACTIONS(393), 1,
       anon_sym_LPAREN,
-    ACTIONS(397), 1,
+    ACTIONS(395), 1,
       anon_sym_host,
-    ACTIONS(399), 1,
+    ACTIONS(397), 1,
       anon_sym_list,
     STATE(19), 1,
       sym_destination_term,
+    ACTIONS(399), 2,
+      sym_prefix,
+      sym_range,
     STATE(10), 3,
       sym__destination_group,
       sym_host,
       sym_list,
-    ACTIONS(395), 5,
+    ACTIONS(391), 4,
       sym_world,
       sym_private,
+      sym_name,
       sym_address,
-      sym_prefix,
-      sym_range,
   [4144] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
@@ -8074,18 +6903,18 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(459), 1,
-      sym_name,
+    ACTIONS(463), 1,
+      sym_port,
     STATE(22), 1,
       sym_port_term,
     STATE(26), 1,
       sym_protocol,
     STATE(146), 1,
       sym_port_set,
-    ACTIONS(461), 2,
+    ACTIONS(459), 2,
       sym_any,
-      sym_port,
-    ACTIONS(463), 5,
+      sym_name,
+    ACTIONS(461), 5,
       anon_sym_tcp,
       anon_sym_udp,
       anon_sym_sctp,
@@ -8118,18 +6947,18 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(479), 1,
-      sym_name,
+    ACTIONS(483), 1,
+      sym_port,
     STATE(76), 1,
       sym_port_term,
     STATE(92), 1,
       sym_protocol,
     STATE(117), 1,
       sym_port_set,
-    ACTIONS(481), 2,
+    ACTIONS(479), 2,
       sym_any,
-      sym_port,
-    ACTIONS(483), 5,
+      sym_name,
+    ACTIONS(481), 5,
       anon_sym_tcp,
       anon_sym_udp,
       anon_sym_sctp,
@@ -8140,30 +6969,28 @@ static const uint16_t ts_small_parse_table[] = {
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(459), 1,
-      sym_name,
+    ACTIONS(463), 1,
+      sym_port,
     STATE(22), 1,
       sym_port_term,
     STATE(26), 1,
       sym_protocol,
     STATE(34), 1,
       sym_port_set,
-    ACTIONS(461), 2,
+    ACTIONS(459), 2,
       sym_any,
-      sym_port,
-    ACTIONS(463), 5,
+      sym_name,
+    ACTIONS(461), 5,
       anon_sym_tcp,
       anon_sym_udp,
       anon_sym_sctp,
       anon_sym_icmp,
       anon_sym_icmpv6,
-  [4437] = 11,
+  [4437] = 10,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
     ACTIONS(487), 1,
       anon_sym_pods,
     ACTIONS(489), 1,
@@ -8172,63 +6999,78 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_only,
     ACTIONS(493), 1,
       anon_sym_LPAREN,
-    ACTIONS(495), 1,
-      sym_all,
     STATE(61), 1,
       sym_workload_term,
     STATE(227), 1,
       sym_workload_set,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
     STATE(8), 3,
       sym__workload_group,
       sym_pods,
       sym_source_address,
-  [4473] = 10,
+  [4471] = 9,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
     ACTIONS(487), 1,
       anon_sym_pods,
     ACTIONS(489), 1,
       anon_sym_address,
     ACTIONS(493), 1,
       anon_sym_LPAREN,
-    ACTIONS(495), 1,
-      sym_all,
     STATE(61), 1,
       sym_workload_term,
     STATE(290), 1,
       sym_workload_set,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
     STATE(8), 3,
       sym__workload_group,
       sym_pods,
       sym_source_address,
-  [4506] = 10,
+  [4502] = 9,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
     ACTIONS(489), 1,
       anon_sym_address,
     ACTIONS(493), 1,
       anon_sym_LPAREN,
     ACTIONS(495), 1,
-      sym_all,
-    ACTIONS(497), 1,
       anon_sym_pods,
     STATE(120), 1,
       sym_workload_term,
     STATE(160), 1,
       sym_workload_set,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
     STATE(8), 3,
       sym__workload_group,
       sym_pods,
       sym_source_address,
-  [4539] = 3,
+  [4533] = 3,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(497), 10,
+      ts_builtin_sym_end,
+      anon_sym_cluster,
+      anon_sym_workloads,
+      anon_sym_destinations,
+      anon_sym_ports,
+      anon_sym_gateway,
+      anon_sym_policy,
+      anon_sym_guardrail,
+      anon_sym_control,
+      anon_sym_assert,
+  [4552] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8244,7 +7086,29 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4558] = 3,
+  [4571] = 9,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(487), 1,
+      anon_sym_pods,
+    ACTIONS(489), 1,
+      anon_sym_address,
+    ACTIONS(493), 1,
+      anon_sym_LPAREN,
+    STATE(61), 1,
+      sym_workload_term,
+    STATE(293), 1,
+      sym_workload_set,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
+    STATE(8), 3,
+      sym__workload_group,
+      sym_pods,
+      sym_source_address,
+  [4602] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8260,30 +7124,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4577] = 10,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
-    ACTIONS(487), 1,
-      anon_sym_pods,
-    ACTIONS(489), 1,
-      anon_sym_address,
-    ACTIONS(493), 1,
-      anon_sym_LPAREN,
-    ACTIONS(495), 1,
-      sym_all,
-    STATE(61), 1,
-      sym_workload_term,
-    STATE(293), 1,
-      sym_workload_set,
-    STATE(8), 3,
-      sym__workload_group,
-      sym_pods,
-      sym_source_address,
-  [4610] = 3,
+  [4621] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8299,7 +7140,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4629] = 3,
+  [4640] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8315,7 +7156,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4648] = 3,
+  [4659] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8331,7 +7172,27 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4667] = 3,
+  [4678] = 7,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(463), 1,
+      sym_port,
+    STATE(26), 1,
+      sym_protocol,
+    STATE(30), 1,
+      sym_port_term,
+    ACTIONS(459), 2,
+      sym_any,
+      sym_name,
+    ACTIONS(461), 5,
+      anon_sym_tcp,
+      anon_sym_udp,
+      anon_sym_sctp,
+      anon_sym_icmp,
+      anon_sym_icmpv6,
+  [4705] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8347,27 +7208,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4686] = 7,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(459), 1,
-      sym_name,
-    STATE(26), 1,
-      sym_protocol,
-    STATE(30), 1,
-      sym_port_term,
-    ACTIONS(461), 2,
-      sym_any,
-      sym_port,
-    ACTIONS(463), 5,
-      anon_sym_tcp,
-      anon_sym_udp,
-      anon_sym_sctp,
-      anon_sym_icmp,
-      anon_sym_icmpv6,
-  [4713] = 3,
+  [4724] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8383,7 +7224,27 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4732] = 3,
+  [4743] = 7,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(483), 1,
+      sym_port,
+    STATE(92), 1,
+      sym_protocol,
+    STATE(97), 1,
+      sym_port_term,
+    ACTIONS(479), 2,
+      sym_any,
+      sym_name,
+    ACTIONS(481), 5,
+      anon_sym_tcp,
+      anon_sym_udp,
+      anon_sym_sctp,
+      anon_sym_icmp,
+      anon_sym_icmpv6,
+  [4770] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8399,27 +7260,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4751] = 7,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(479), 1,
-      sym_name,
-    STATE(92), 1,
-      sym_protocol,
-    STATE(97), 1,
-      sym_port_term,
-    ACTIONS(481), 2,
-      sym_any,
-      sym_port,
-    ACTIONS(483), 5,
-      anon_sym_tcp,
-      anon_sym_udp,
-      anon_sym_sctp,
-      anon_sym_icmp,
-      anon_sym_icmpv6,
-  [4778] = 3,
+  [4789] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8435,7 +7276,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4797] = 3,
+  [4808] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8451,7 +7292,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4816] = 3,
+  [4827] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8467,7 +7308,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4835] = 3,
+  [4846] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8483,7 +7324,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4854] = 3,
+  [4865] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8499,7 +7340,51 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4873] = 3,
+  [4884] = 9,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(487), 1,
+      anon_sym_pods,
+    ACTIONS(489), 1,
+      anon_sym_address,
+    ACTIONS(493), 1,
+      anon_sym_LPAREN,
+    STATE(61), 1,
+      sym_workload_term,
+    STATE(185), 1,
+      sym_workload_set,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
+    STATE(8), 3,
+      sym__workload_group,
+      sym_pods,
+      sym_source_address,
+  [4915] = 9,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(487), 1,
+      anon_sym_pods,
+    ACTIONS(489), 1,
+      anon_sym_address,
+    ACTIONS(493), 1,
+      anon_sym_LPAREN,
+    STATE(61), 1,
+      sym_workload_term,
+    STATE(179), 1,
+      sym_workload_set,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
+    STATE(8), 3,
+      sym__workload_group,
+      sym_pods,
+      sym_source_address,
+  [4946] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8515,53 +7400,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4892] = 10,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
-    ACTIONS(487), 1,
-      anon_sym_pods,
-    ACTIONS(489), 1,
-      anon_sym_address,
-    ACTIONS(493), 1,
-      anon_sym_LPAREN,
-    ACTIONS(495), 1,
-      sym_all,
-    STATE(61), 1,
-      sym_workload_term,
-    STATE(185), 1,
-      sym_workload_set,
-    STATE(8), 3,
-      sym__workload_group,
-      sym_pods,
-      sym_source_address,
-  [4925] = 10,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
-    ACTIONS(487), 1,
-      anon_sym_pods,
-    ACTIONS(489), 1,
-      anon_sym_address,
-    ACTIONS(493), 1,
-      anon_sym_LPAREN,
-    ACTIONS(495), 1,
-      sym_all,
-    STATE(61), 1,
-      sym_workload_term,
-    STATE(179), 1,
-      sym_workload_set,
-    STATE(8), 3,
-      sym__workload_group,
-      sym_pods,
-      sym_source_address,
-  [4958] = 3,
+  [4965] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8577,7 +7416,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4977] = 3,
+  [4984] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8593,7 +7432,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [4996] = 3,
+  [5003] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8609,7 +7448,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [5015] = 3,
+  [5022] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8625,116 +7464,96 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_guardrail,
       anon_sym_control,
       anon_sym_assert,
-  [5034] = 3,
+  [5041] = 8,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(535), 10,
-      ts_builtin_sym_end,
-      anon_sym_cluster,
-      anon_sym_workloads,
-      anon_sym_destinations,
-      anon_sym_ports,
-      anon_sym_gateway,
-      anon_sym_policy,
-      anon_sym_guardrail,
-      anon_sym_control,
-      anon_sym_assert,
-  [5053] = 9,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
     ACTIONS(489), 1,
       anon_sym_address,
     ACTIONS(493), 1,
       anon_sym_LPAREN,
     ACTIONS(495), 1,
-      sym_all,
-    ACTIONS(497), 1,
       anon_sym_pods,
     STATE(13), 1,
       sym_workload_term,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
     STATE(8), 3,
       sym__workload_group,
       sym_pods,
       sym_source_address,
-  [5083] = 9,
+  [5069] = 8,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
     ACTIONS(487), 1,
       anon_sym_pods,
     ACTIONS(489), 1,
       anon_sym_address,
     ACTIONS(493), 1,
       anon_sym_LPAREN,
-    ACTIONS(495), 1,
-      sym_all,
     STATE(13), 1,
       sym_workload_term,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
     STATE(8), 3,
       sym__workload_group,
       sym_pods,
       sym_source_address,
-  [5113] = 9,
+  [5097] = 8,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
     ACTIONS(487), 1,
       anon_sym_pods,
     ACTIONS(489), 1,
       anon_sym_address,
     ACTIONS(493), 1,
       anon_sym_LPAREN,
-    ACTIONS(495), 1,
-      sym_all,
     STATE(95), 1,
       sym_workload_term,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
     STATE(8), 3,
       sym__workload_group,
       sym_pods,
       sym_source_address,
-  [5143] = 9,
+  [5125] = 8,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(485), 1,
-      sym_name,
     ACTIONS(489), 1,
       anon_sym_address,
     ACTIONS(493), 1,
       anon_sym_LPAREN,
     ACTIONS(495), 1,
-      sym_all,
-    ACTIONS(497), 1,
       anon_sym_pods,
     STATE(131), 1,
       sym_workload_term,
+    ACTIONS(485), 2,
+      sym_all,
+      sym_name,
     STATE(8), 3,
       sym__workload_group,
       sym_pods,
       sym_source_address,
-  [5173] = 6,
+  [5153] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(537), 1,
+    ACTIONS(535), 1,
       anon_sym_RBRACE,
-    ACTIONS(541), 1,
+    ACTIONS(539), 1,
       anon_sym_dns,
-    ACTIONS(539), 3,
+    ACTIONS(537), 3,
       anon_sym_pods,
       anon_sym_services,
       anon_sym_nodes,
@@ -8742,33 +7561,16 @@ static const uint16_t ts_small_parse_table[] = {
       sym_ranges,
       sym_dns,
       aux_sym_cluster_body_repeat1,
-  [5196] = 6,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(543), 1,
-      anon_sym_RBRACE,
-    ACTIONS(548), 1,
-      anon_sym_dns,
-    ACTIONS(545), 3,
-      anon_sym_pods,
-      anon_sym_services,
-      anon_sym_nodes,
-    STATE(170), 3,
-      sym_ranges,
-      sym_dns,
-      aux_sym_cluster_body_repeat1,
-  [5219] = 6,
+  [5176] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
     ACTIONS(541), 1,
-      anon_sym_dns,
-    ACTIONS(551), 1,
       anon_sym_RBRACE,
-    ACTIONS(539), 3,
+    ACTIONS(546), 1,
+      anon_sym_dns,
+    ACTIONS(543), 3,
       anon_sym_pods,
       anon_sym_services,
       anon_sym_nodes,
@@ -8776,112 +7578,141 @@ static const uint16_t ts_small_parse_table[] = {
       sym_ranges,
       sym_dns,
       aux_sym_cluster_body_repeat1,
-  [5242] = 5,
+  [5199] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(555), 1,
+    ACTIONS(539), 1,
+      anon_sym_dns,
+    ACTIONS(549), 1,
+      anon_sym_RBRACE,
+    ACTIONS(537), 3,
+      anon_sym_pods,
+      anon_sym_services,
+      anon_sym_nodes,
+    STATE(170), 3,
+      sym_ranges,
+      sym_dns,
+      aux_sym_cluster_body_repeat1,
+  [5222] = 5,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(553), 1,
       anon_sym_COMMA,
     STATE(174), 1,
       aux_sym_ranges_repeat1,
-    ACTIONS(553), 5,
+    ACTIONS(551), 5,
       anon_sym_RBRACE,
       anon_sym_pods,
       anon_sym_services,
       anon_sym_nodes,
       anon_sym_dns,
-  [5262] = 6,
+  [5242] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(559), 1,
+    ACTIONS(557), 1,
       anon_sym_EQ,
-    ACTIONS(557), 2,
+    ACTIONS(555), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
+    ACTIONS(559), 2,
+      anon_sym_in,
+      anon_sym_notin,
     ACTIONS(561), 2,
-      anon_sym_in,
-      anon_sym_notin,
-    ACTIONS(563), 2,
       anon_sym_EQ_EQ,
       anon_sym_BANG_EQ,
-  [5284] = 5,
+  [5264] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(567), 1,
+    ACTIONS(565), 1,
       anon_sym_COMMA,
     STATE(174), 1,
       aux_sym_ranges_repeat1,
-    ACTIONS(565), 5,
+    ACTIONS(563), 5,
       anon_sym_RBRACE,
       anon_sym_pods,
       anon_sym_services,
       anon_sym_nodes,
       anon_sym_dns,
-  [5304] = 4,
+  [5284] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(572), 1,
+    ACTIONS(570), 1,
       anon_sym_EQ,
-    ACTIONS(570), 6,
+    ACTIONS(568), 6,
       anon_sym_COMMA,
       anon_sym_RPAREN,
       anon_sym_in,
       anon_sym_EQ_EQ,
       anon_sym_BANG_EQ,
       anon_sym_notin,
-  [5322] = 5,
+  [5302] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(555), 1,
+    ACTIONS(553), 1,
       anon_sym_COMMA,
     STATE(172), 1,
       aux_sym_ranges_repeat1,
-    ACTIONS(574), 5,
+    ACTIONS(572), 5,
       anon_sym_RBRACE,
       anon_sym_pods,
       anon_sym_services,
       anon_sym_nodes,
       anon_sym_dns,
-  [5342] = 6,
+  [5322] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
+    ACTIONS(574), 1,
+      anon_sym_RBRACE,
     ACTIONS(576), 1,
-      anon_sym_RBRACE,
-    ACTIONS(578), 1,
       anon_sym_nodes,
-    ACTIONS(581), 1,
+    ACTIONS(579), 1,
       anon_sym_address,
     STATE(177), 3,
       sym_gateway_nodes,
       sym_gateway_addresses,
       aux_sym_gateway_body_repeat1,
-  [5363] = 6,
+  [5343] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(584), 1,
+    ACTIONS(582), 1,
       anon_sym_RBRACE,
-    ACTIONS(586), 1,
+    ACTIONS(584), 1,
       anon_sym_nodes,
-    ACTIONS(588), 1,
+    ACTIONS(586), 1,
       anon_sym_address,
     STATE(177), 3,
       sym_gateway_nodes,
       sym_gateway_addresses,
       aux_sym_gateway_body_repeat1,
-  [5384] = 3,
+  [5364] = 3,
+    ACTIONS(3), 1,
+      sym_doc_comment,
+    ACTIONS(5), 1,
+      sym_comment,
+    ACTIONS(588), 6,
+      anon_sym_RBRACE,
+      anon_sym_for,
+      anon_sym_owner,
+      anon_sym_mode,
+      anon_sym_allow,
+      anon_sym_deny,
+  [5379] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8893,7 +7724,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_mode,
       anon_sym_allow,
       anon_sym_deny,
-  [5399] = 3,
+  [5394] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8905,7 +7736,7 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_mode,
       anon_sym_allow,
       anon_sym_deny,
-  [5414] = 3,
+  [5409] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -8917,577 +7748,558 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_mode,
       anon_sym_allow,
       anon_sym_deny,
-  [5429] = 3,
+  [5424] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(596), 6,
-      anon_sym_RBRACE,
-      anon_sym_for,
-      anon_sym_owner,
-      anon_sym_mode,
-      anon_sym_allow,
-      anon_sym_deny,
-  [5444] = 3,
-    ACTIONS(3), 1,
-      sym_doc_comment,
-    ACTIONS(5), 1,
-      sym_comment,
-    ACTIONS(565), 6,
+    ACTIONS(563), 6,
       anon_sym_RBRACE,
       anon_sym_pods,
       anon_sym_services,
       anon_sym_nodes,
       anon_sym_COMMA,
       anon_sym_dns,
-  [5459] = 6,
+  [5439] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(586), 1,
+    ACTIONS(584), 1,
       anon_sym_nodes,
-    ACTIONS(588), 1,
+    ACTIONS(586), 1,
       anon_sym_address,
-    ACTIONS(598), 1,
+    ACTIONS(596), 1,
       anon_sym_RBRACE,
     STATE(178), 3,
       sym_gateway_nodes,
       sym_gateway_addresses,
       aux_sym_gateway_body_repeat1,
-  [5480] = 3,
+  [5460] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(600), 5,
+    ACTIONS(598), 5,
       anon_sym_RBRACE,
       anon_sym_pods,
       anon_sym_services,
       anon_sym_nodes,
       anon_sym_dns,
-  [5494] = 4,
+  [5474] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(604), 1,
+    ACTIONS(602), 1,
       anon_sym_managed,
-    ACTIONS(602), 4,
+    ACTIONS(600), 4,
       anon_sym_RBRACE,
       anon_sym_nodes,
       anon_sym_COMMA,
       anon_sym_address,
-  [5510] = 5,
+  [5490] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(608), 1,
+    ACTIONS(606), 1,
       anon_sym_COMMA,
     STATE(187), 1,
       aux_sym_gateway_addresses_repeat1,
-    ACTIONS(606), 3,
+    ACTIONS(604), 3,
       anon_sym_RBRACE,
       anon_sym_nodes,
       anon_sym_address,
-  [5528] = 5,
+  [5508] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(613), 1,
+    ACTIONS(611), 1,
       anon_sym_COMMA,
     STATE(189), 1,
       aux_sym_gateway_addresses_repeat1,
-    ACTIONS(611), 3,
+    ACTIONS(609), 3,
       anon_sym_RBRACE,
       anon_sym_nodes,
       anon_sym_address,
-  [5546] = 5,
+  [5526] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(613), 1,
+    ACTIONS(611), 1,
       anon_sym_COMMA,
     STATE(187), 1,
       aux_sym_gateway_addresses_repeat1,
-    ACTIONS(615), 3,
+    ACTIONS(613), 3,
       anon_sym_RBRACE,
       anon_sym_nodes,
       anon_sym_address,
-  [5564] = 6,
+  [5544] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(617), 1,
+    ACTIONS(615), 1,
       anon_sym_BANG,
-    ACTIONS(619), 1,
+    ACTIONS(617), 1,
       sym__word,
     STATE(173), 1,
       sym__key,
     STATE(233), 1,
       sym_requirement,
-  [5583] = 5,
-    ACTIONS(621), 1,
+  [5563] = 4,
+    ACTIONS(619), 1,
       anon_sym_DQUOTE2,
-    ACTIONS(623), 1,
-      sym__text,
-    ACTIONS(625), 1,
-      sym_escape,
     STATE(199), 1,
       aux_sym_string_repeat1,
-    ACTIONS(5), 2,
+    ACTIONS(3), 2,
       sym_doc_comment,
       sym_comment,
-  [5600] = 3,
+    ACTIONS(621), 2,
+      sym__text,
+      sym_escape,
+  [5578] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(606), 4,
+    ACTIONS(604), 4,
       anon_sym_RBRACE,
       anon_sym_nodes,
       anon_sym_COMMA,
       anon_sym_address,
-  [5613] = 5,
+  [5591] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(629), 1,
+    ACTIONS(625), 1,
       sym__word,
     STATE(236), 1,
       sym__value,
-    ACTIONS(627), 2,
+    ACTIONS(623), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [5630] = 6,
+  [5608] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(617), 1,
+    ACTIONS(615), 1,
       anon_sym_BANG,
-    ACTIONS(619), 1,
+    ACTIONS(617), 1,
       sym__word,
     STATE(173), 1,
       sym__key,
     STATE(219), 1,
       sym_requirement,
-  [5649] = 5,
+  [5627] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
     ACTIONS(25), 1,
       anon_sym_assert,
-    ACTIONS(631), 1,
+    ACTIONS(627), 1,
       anon_sym_RBRACE,
     STATE(196), 2,
       sym_assertion,
       aux_sym_control_body_repeat1,
-  [5666] = 5,
+  [5644] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(633), 1,
+    ACTIONS(629), 1,
       anon_sym_RBRACE,
-    ACTIONS(635), 1,
+    ACTIONS(631), 1,
       anon_sym_assert,
     STATE(196), 2,
       sym_assertion,
       aux_sym_control_body_repeat1,
-  [5683] = 5,
+  [5661] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(638), 1,
+    ACTIONS(634), 1,
       sym__word,
-    ACTIONS(640), 1,
+    ACTIONS(636), 1,
       anon_sym_DQUOTE,
     STATE(55), 2,
       sym__kubernetes_name,
       sym_string,
-  [5700] = 5,
+  [5678] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(638), 1,
+    ACTIONS(634), 1,
       sym__word,
-    ACTIONS(640), 1,
+    ACTIONS(636), 1,
       anon_sym_DQUOTE,
     STATE(57), 2,
       sym__kubernetes_name,
       sym_string,
-  [5717] = 5,
-    ACTIONS(642), 1,
+  [5695] = 4,
+    ACTIONS(638), 1,
       anon_sym_DQUOTE2,
-    ACTIONS(644), 1,
-      sym__text,
-    ACTIONS(647), 1,
-      sym_escape,
     STATE(199), 1,
       aux_sym_string_repeat1,
-    ACTIONS(5), 2,
+    ACTIONS(3), 2,
       sym_doc_comment,
       sym_comment,
-  [5734] = 3,
+    ACTIONS(640), 2,
+      sym__text,
+      sym_escape,
+  [5710] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(650), 4,
+    ACTIONS(643), 4,
       anon_sym_RBRACE,
       anon_sym_nodes,
       anon_sym_COMMA,
       anon_sym_address,
-  [5747] = 5,
-    ACTIONS(652), 1,
+  [5723] = 4,
+    ACTIONS(645), 1,
       anon_sym_DQUOTE2,
-    ACTIONS(654), 1,
-      sym__text,
-    ACTIONS(656), 1,
-      sym_escape,
     STATE(191), 1,
       aux_sym_string_repeat1,
-    ACTIONS(5), 2,
+    ACTIONS(3), 2,
       sym_doc_comment,
       sym_comment,
-  [5764] = 5,
+    ACTIONS(647), 2,
+      sym__text,
+      sym_escape,
+  [5738] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
     ACTIONS(25), 1,
       anon_sym_assert,
-    ACTIONS(658), 1,
+    ACTIONS(649), 1,
       anon_sym_RBRACE,
     STATE(195), 2,
       sym_assertion,
       aux_sym_control_body_repeat1,
-  [5781] = 5,
-    ACTIONS(660), 1,
+  [5755] = 4,
+    ACTIONS(651), 1,
       anon_sym_DQUOTE2,
-    ACTIONS(662), 1,
-      sym__text,
-    ACTIONS(664), 1,
-      sym_escape,
     STATE(204), 1,
       aux_sym_string_repeat1,
-    ACTIONS(5), 2,
+    ACTIONS(3), 2,
       sym_doc_comment,
       sym_comment,
-  [5798] = 5,
-    ACTIONS(623), 1,
+    ACTIONS(653), 2,
       sym__text,
-    ACTIONS(625), 1,
       sym_escape,
-    ACTIONS(666), 1,
+  [5770] = 4,
+    ACTIONS(655), 1,
       anon_sym_DQUOTE2,
     STATE(199), 1,
       aux_sym_string_repeat1,
-    ACTIONS(5), 2,
+    ACTIONS(3), 2,
       sym_doc_comment,
       sym_comment,
-  [5815] = 5,
+    ACTIONS(621), 2,
+      sym__text,
+      sym_escape,
+  [5785] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(668), 1,
+    ACTIONS(657), 1,
       sym__word,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(112), 2,
       sym__kubernetes_name,
       sym_string,
-  [5832] = 5,
+  [5802] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(668), 1,
+    ACTIONS(657), 1,
       sym__word,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(114), 2,
       sym__kubernetes_name,
       sym_string,
-  [5849] = 5,
-    ACTIONS(672), 1,
+  [5819] = 4,
+    ACTIONS(661), 1,
       anon_sym_DQUOTE2,
-    ACTIONS(674), 1,
-      sym__text,
-    ACTIONS(676), 1,
-      sym_escape,
     STATE(208), 1,
       aux_sym_string_repeat1,
-    ACTIONS(5), 2,
+    ACTIONS(3), 2,
       sym_doc_comment,
       sym_comment,
-  [5866] = 5,
-    ACTIONS(623), 1,
+    ACTIONS(663), 2,
       sym__text,
-    ACTIONS(625), 1,
       sym_escape,
-    ACTIONS(678), 1,
+  [5834] = 4,
+    ACTIONS(665), 1,
       anon_sym_DQUOTE2,
     STATE(199), 1,
       aux_sym_string_repeat1,
-    ACTIONS(5), 2,
+    ACTIONS(3), 2,
       sym_doc_comment,
       sym_comment,
-  [5883] = 6,
+    ACTIONS(621), 2,
+      sym__text,
+      sym_escape,
+  [5849] = 6,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(617), 1,
+    ACTIONS(615), 1,
       anon_sym_BANG,
-    ACTIONS(619), 1,
+    ACTIONS(617), 1,
       sym__word,
     STATE(173), 1,
       sym__key,
     STATE(217), 1,
       sym_requirement,
-  [5902] = 5,
+  [5868] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(680), 1,
+    ACTIONS(667), 1,
       anon_sym_COMMA,
-    ACTIONS(682), 1,
+    ACTIONS(669), 1,
       anon_sym_RPAREN,
     STATE(226), 1,
       aux_sym_requirement_repeat1,
-  [5918] = 5,
+  [5884] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
-    ACTIONS(684), 1,
+    ACTIONS(671), 1,
       sym__word,
     STATE(253), 1,
       sym_string,
-  [5934] = 5,
+  [5900] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(686), 1,
+    ACTIONS(673), 1,
       anon_sym_COMMA,
-    ACTIONS(689), 1,
+    ACTIONS(676), 1,
       anon_sym_RPAREN,
     STATE(212), 1,
       aux_sym_selector_repeat1,
-  [5950] = 5,
+  [5916] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(691), 1,
+    ACTIONS(678), 1,
       anon_sym_COMMA,
-    ACTIONS(693), 1,
+    ACTIONS(680), 1,
       anon_sym_RPAREN,
     STATE(214), 1,
       aux_sym_filters_repeat1,
-  [5966] = 5,
+  [5932] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(691), 1,
+    ACTIONS(678), 1,
       anon_sym_COMMA,
-    ACTIONS(695), 1,
+    ACTIONS(682), 1,
       anon_sym_RPAREN,
     STATE(223), 1,
       aux_sym_filters_repeat1,
-  [5982] = 5,
+  [5948] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(697), 1,
+    ACTIONS(684), 1,
       anon_sym_COMMA,
-    ACTIONS(700), 1,
+    ACTIONS(687), 1,
       anon_sym_RPAREN,
     STATE(215), 1,
       aux_sym_requirement_repeat1,
-  [5998] = 5,
+  [5964] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(702), 1,
+    ACTIONS(689), 1,
       sym__word,
-    ACTIONS(704), 1,
+    ACTIONS(691), 1,
       anon_sym_DQUOTE,
     STATE(77), 1,
       sym_string,
-  [6014] = 5,
+  [5980] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(706), 1,
+    ACTIONS(693), 1,
       anon_sym_COMMA,
-    ACTIONS(708), 1,
+    ACTIONS(695), 1,
       anon_sym_RPAREN,
     STATE(220), 1,
       aux_sym_selector_repeat1,
-  [6030] = 5,
+  [5996] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(706), 1,
+    ACTIONS(693), 1,
       anon_sym_COMMA,
-    ACTIONS(710), 1,
+    ACTIONS(697), 1,
       anon_sym_RPAREN,
     STATE(212), 1,
       aux_sym_selector_repeat1,
-  [6046] = 5,
+  [6012] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(706), 1,
+    ACTIONS(693), 1,
       anon_sym_COMMA,
-    ACTIONS(712), 1,
+    ACTIONS(699), 1,
       anon_sym_RPAREN,
     STATE(218), 1,
       aux_sym_selector_repeat1,
-  [6062] = 5,
+  [6028] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(706), 1,
+    ACTIONS(693), 1,
       anon_sym_COMMA,
-    ACTIONS(714), 1,
+    ACTIONS(701), 1,
       anon_sym_RPAREN,
     STATE(212), 1,
       aux_sym_selector_repeat1,
-  [6078] = 5,
+  [6044] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(691), 1,
+    ACTIONS(678), 1,
       anon_sym_COMMA,
-    ACTIONS(716), 1,
+    ACTIONS(703), 1,
       anon_sym_RPAREN,
     STATE(222), 1,
       aux_sym_filters_repeat1,
-  [6094] = 5,
+  [6060] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(691), 1,
+    ACTIONS(678), 1,
       anon_sym_COMMA,
-    ACTIONS(718), 1,
+    ACTIONS(705), 1,
       anon_sym_RPAREN,
     STATE(223), 1,
       aux_sym_filters_repeat1,
-  [6110] = 5,
+  [6076] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(720), 1,
+    ACTIONS(707), 1,
       anon_sym_COMMA,
-    ACTIONS(723), 1,
+    ACTIONS(710), 1,
       anon_sym_RPAREN,
     STATE(223), 1,
       aux_sym_filters_repeat1,
-  [6126] = 3,
+  [6092] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(725), 3,
+    ACTIONS(712), 3,
       anon_sym_RBRACE,
       anon_sym_nodes,
       anon_sym_address,
-  [6138] = 5,
+  [6104] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
-    ACTIONS(727), 1,
+    ACTIONS(714), 1,
       sym__word,
     STATE(18), 1,
       sym_string,
-  [6154] = 5,
+  [6120] = 5,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(680), 1,
+    ACTIONS(667), 1,
       anon_sym_COMMA,
-    ACTIONS(729), 1,
+    ACTIONS(716), 1,
       anon_sym_RPAREN,
     STATE(215), 1,
       aux_sym_requirement_repeat1,
-  [6170] = 4,
+  [6136] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(731), 1,
+    ACTIONS(718), 1,
       anon_sym_can,
-    ACTIONS(733), 1,
+    ACTIONS(720), 1,
       anon_sym_cannot,
-  [6183] = 4,
+  [6149] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(33), 1,
       sym_string,
-  [6196] = 4,
+  [6162] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(128), 1,
       sym_string,
-  [6209] = 4,
+  [6175] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(735), 1,
+    ACTIONS(722), 1,
       anon_sym_LBRACE,
     STATE(155), 1,
       sym_policy_body,
-  [6222] = 4,
+  [6188] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(737), 1,
+    ACTIONS(724), 1,
       anon_sym_LBRACE,
     STATE(157), 1,
       sym_guardrail_body,
-  [6235] = 4,
+  [6201] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -9496,93 +8308,93 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_LPAREN,
     STATE(56), 1,
       sym_selector,
-  [6248] = 3,
+  [6214] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(689), 2,
+    ACTIONS(676), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6259] = 4,
+  [6225] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(241), 1,
       sym_string,
-  [6272] = 3,
+  [6238] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(739), 2,
+    ACTIONS(726), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6283] = 3,
+  [6249] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(741), 2,
+    ACTIONS(728), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6294] = 4,
+  [6260] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(629), 1,
+    ACTIONS(625), 1,
       sym__word,
     STATE(210), 1,
       sym__value,
-  [6307] = 4,
+  [6273] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(5), 1,
       sym_string,
-  [6320] = 4,
+  [6286] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(743), 1,
+    ACTIONS(730), 1,
       sym_address,
-    ACTIONS(745), 1,
+    ACTIONS(732), 1,
       sym_prefix,
-  [6333] = 3,
+  [6299] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(747), 2,
+    ACTIONS(734), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6344] = 4,
+  [6310] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(749), 1,
+    ACTIONS(736), 1,
       anon_sym_LBRACE,
     STATE(149), 1,
       sym_control_body,
-  [6357] = 4,
+  [6323] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(751), 1,
+    ACTIONS(738), 1,
       anon_sym_namespace,
-    ACTIONS(753), 1,
+    ACTIONS(740), 1,
       anon_sym_namespaces,
-  [6370] = 4,
+  [6336] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -9591,120 +8403,120 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_LPAREN,
     STATE(224), 1,
       sym_selector,
-  [6383] = 4,
+  [6349] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(755), 1,
+    ACTIONS(742), 1,
       sym_address,
     STATE(188), 1,
       sym_gateway_address,
-  [6396] = 4,
+  [6362] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(234), 1,
       sym_string,
-  [6409] = 4,
+  [6375] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(670), 1,
+    ACTIONS(659), 1,
       anon_sym_DQUOTE,
     STATE(180), 1,
       sym_string,
-  [6422] = 4,
+  [6388] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(757), 1,
+    ACTIONS(744), 1,
       sym_address,
-    ACTIONS(759), 1,
+    ACTIONS(746), 1,
       sym_prefix,
-  [6435] = 4,
+  [6401] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(761), 1,
+    ACTIONS(748), 1,
       sym__word,
     STATE(213), 1,
       sym_filter,
-  [6448] = 4,
+  [6414] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(761), 1,
+    ACTIONS(748), 1,
       sym__word,
     STATE(255), 1,
       sym_filter,
-  [6461] = 4,
+  [6427] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(629), 1,
+    ACTIONS(625), 1,
       sym__word,
     STATE(258), 1,
       sym__value,
-  [6474] = 3,
+  [6440] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(763), 2,
+    ACTIONS(750), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6485] = 3,
+  [6451] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(765), 2,
+    ACTIONS(752), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6496] = 3,
+  [6462] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(767), 2,
+    ACTIONS(754), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6507] = 4,
+  [6473] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(704), 1,
+    ACTIONS(691), 1,
       anon_sym_DQUOTE,
     STATE(52), 1,
       sym_string,
-  [6520] = 3,
+  [6486] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(723), 2,
+    ACTIONS(710), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6531] = 4,
+  [6497] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(769), 1,
+    ACTIONS(756), 1,
       anon_sym_LBRACE,
     STATE(147), 1,
       sym_cluster_body,
-  [6544] = 4,
+  [6510] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
@@ -9713,273 +8525,273 @@ static const uint16_t ts_small_parse_table[] = {
       anon_sym_LPAREN,
     STATE(113), 1,
       sym_selector,
-  [6557] = 3,
+  [6523] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(771), 2,
+    ACTIONS(758), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6568] = 4,
+  [6534] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(704), 1,
+    ACTIONS(691), 1,
       anon_sym_DQUOTE,
     STATE(118), 1,
       sym_string,
-  [6581] = 3,
+  [6547] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(773), 2,
+    ACTIONS(760), 2,
       anon_sym_COMMA,
       anon_sym_RPAREN,
-  [6592] = 4,
+  [6558] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(775), 1,
+    ACTIONS(762), 1,
       sym_address,
-    ACTIONS(777), 1,
+    ACTIONS(764), 1,
       sym_prefix,
-  [6605] = 4,
+  [6571] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(755), 1,
+    ACTIONS(742), 1,
       sym_address,
     STATE(192), 1,
       sym_gateway_address,
-  [6618] = 4,
+  [6584] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(619), 1,
+    ACTIONS(617), 1,
       sym__word,
     STATE(240), 1,
       sym__key,
-  [6631] = 4,
+  [6597] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(779), 1,
+    ACTIONS(766), 1,
       anon_sym_namespace,
-    ACTIONS(781), 1,
+    ACTIONS(768), 1,
       anon_sym_namespaces,
-  [6644] = 4,
+  [6610] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(761), 1,
+    ACTIONS(748), 1,
       sym__word,
     STATE(221), 1,
       sym_filter,
-  [6657] = 4,
+  [6623] = 4,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(783), 1,
+    ACTIONS(770), 1,
       anon_sym_LBRACE,
     STATE(152), 1,
       sym_gateway_body,
-  [6670] = 3,
+  [6636] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(785), 1,
+    ACTIONS(772), 1,
       anon_sym_EQ,
-  [6680] = 3,
+  [6646] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(787), 1,
+    ACTIONS(774), 1,
       sym_name,
-  [6690] = 3,
+  [6656] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(789), 1,
+    ACTIONS(776), 1,
       anon_sym_reach,
-  [6700] = 3,
+  [6666] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(791), 1,
+    ACTIONS(778), 1,
       anon_sym_reach,
-  [6710] = 3,
+  [6676] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(793), 1,
+    ACTIONS(780), 1,
       sym_name,
-  [6720] = 3,
+  [6686] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(795), 1,
+    ACTIONS(782), 1,
       anon_sym_reach,
-  [6730] = 3,
+  [6696] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(797), 1,
+    ACTIONS(784), 1,
       sym_name,
-  [6740] = 3,
+  [6706] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(799), 1,
+    ACTIONS(786), 1,
       sym_name,
-  [6750] = 3,
+  [6716] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(801), 1,
+    ACTIONS(788), 1,
       anon_sym_LPAREN,
-  [6760] = 3,
+  [6726] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(803), 1,
+    ACTIONS(790), 1,
       anon_sym_serviceaccount,
-  [6770] = 3,
+  [6736] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(805), 1,
+    ACTIONS(792), 1,
       anon_sym_via,
-  [6780] = 3,
+  [6746] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(807), 1,
+    ACTIONS(794), 1,
       sym_name,
-  [6790] = 3,
+  [6756] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(809), 1,
+    ACTIONS(796), 1,
       sym_name,
-  [6800] = 3,
+  [6766] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(811), 1,
+    ACTIONS(798), 1,
       sym_name,
-  [6810] = 3,
+  [6776] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(813), 1,
+    ACTIONS(800), 1,
       anon_sym_EQ,
-  [6820] = 3,
+  [6786] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(815), 1,
+    ACTIONS(802), 1,
       anon_sym_RPAREN,
-  [6830] = 3,
+  [6796] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(817), 1,
+    ACTIONS(804), 1,
       anon_sym_RPAREN,
-  [6840] = 3,
+  [6806] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(819), 1,
+    ACTIONS(806), 1,
       ts_builtin_sym_end,
-  [6850] = 3,
+  [6816] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(821), 1,
+    ACTIONS(808), 1,
       sym_date,
-  [6860] = 3,
+  [6826] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(823), 1,
+    ACTIONS(810), 1,
       anon_sym_EQ,
-  [6870] = 3,
+  [6836] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(825), 1,
+    ACTIONS(812), 1,
       anon_sym_audit,
-  [6880] = 3,
+  [6846] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(827), 1,
+    ACTIONS(814), 1,
       sym_name,
-  [6890] = 3,
+  [6856] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(829), 1,
+    ACTIONS(816), 1,
       sym_name,
-  [6900] = 3,
+  [6866] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(831), 1,
+    ACTIONS(818), 1,
       anon_sym_can,
-  [6910] = 3,
+  [6876] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(833), 1,
+    ACTIONS(820), 1,
       anon_sym_serviceaccount,
-  [6920] = 3,
+  [6886] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(835), 1,
+    ACTIONS(822), 1,
       anon_sym_EQ,
-  [6930] = 3,
+  [6896] = 3,
     ACTIONS(3), 1,
       sym_doc_comment,
     ACTIONS(5), 1,
       sym_comment,
-    ACTIONS(837), 1,
+    ACTIONS(824), 1,
       anon_sym_RPAREN,
 };
 
@@ -10121,168 +8933,168 @@ static const uint32_t ts_small_parse_table_map[] = {
   [SMALL_STATE(136)] = 4377,
   [SMALL_STATE(137)] = 4407,
   [SMALL_STATE(138)] = 4437,
-  [SMALL_STATE(139)] = 4473,
-  [SMALL_STATE(140)] = 4506,
-  [SMALL_STATE(141)] = 4539,
-  [SMALL_STATE(142)] = 4558,
-  [SMALL_STATE(143)] = 4577,
-  [SMALL_STATE(144)] = 4610,
-  [SMALL_STATE(145)] = 4629,
-  [SMALL_STATE(146)] = 4648,
-  [SMALL_STATE(147)] = 4667,
-  [SMALL_STATE(148)] = 4686,
-  [SMALL_STATE(149)] = 4713,
-  [SMALL_STATE(150)] = 4732,
-  [SMALL_STATE(151)] = 4751,
-  [SMALL_STATE(152)] = 4778,
-  [SMALL_STATE(153)] = 4797,
-  [SMALL_STATE(154)] = 4816,
-  [SMALL_STATE(155)] = 4835,
-  [SMALL_STATE(156)] = 4854,
-  [SMALL_STATE(157)] = 4873,
-  [SMALL_STATE(158)] = 4892,
-  [SMALL_STATE(159)] = 4925,
-  [SMALL_STATE(160)] = 4958,
-  [SMALL_STATE(161)] = 4977,
-  [SMALL_STATE(162)] = 4996,
-  [SMALL_STATE(163)] = 5015,
-  [SMALL_STATE(164)] = 5034,
-  [SMALL_STATE(165)] = 5053,
-  [SMALL_STATE(166)] = 5083,
-  [SMALL_STATE(167)] = 5113,
-  [SMALL_STATE(168)] = 5143,
-  [SMALL_STATE(169)] = 5173,
-  [SMALL_STATE(170)] = 5196,
-  [SMALL_STATE(171)] = 5219,
-  [SMALL_STATE(172)] = 5242,
-  [SMALL_STATE(173)] = 5262,
-  [SMALL_STATE(174)] = 5284,
-  [SMALL_STATE(175)] = 5304,
-  [SMALL_STATE(176)] = 5322,
-  [SMALL_STATE(177)] = 5342,
-  [SMALL_STATE(178)] = 5363,
-  [SMALL_STATE(179)] = 5384,
-  [SMALL_STATE(180)] = 5399,
-  [SMALL_STATE(181)] = 5414,
-  [SMALL_STATE(182)] = 5429,
-  [SMALL_STATE(183)] = 5444,
-  [SMALL_STATE(184)] = 5459,
-  [SMALL_STATE(185)] = 5480,
-  [SMALL_STATE(186)] = 5494,
-  [SMALL_STATE(187)] = 5510,
-  [SMALL_STATE(188)] = 5528,
-  [SMALL_STATE(189)] = 5546,
-  [SMALL_STATE(190)] = 5564,
-  [SMALL_STATE(191)] = 5583,
-  [SMALL_STATE(192)] = 5600,
-  [SMALL_STATE(193)] = 5613,
-  [SMALL_STATE(194)] = 5630,
-  [SMALL_STATE(195)] = 5649,
-  [SMALL_STATE(196)] = 5666,
-  [SMALL_STATE(197)] = 5683,
-  [SMALL_STATE(198)] = 5700,
-  [SMALL_STATE(199)] = 5717,
-  [SMALL_STATE(200)] = 5734,
-  [SMALL_STATE(201)] = 5747,
-  [SMALL_STATE(202)] = 5764,
-  [SMALL_STATE(203)] = 5781,
-  [SMALL_STATE(204)] = 5798,
-  [SMALL_STATE(205)] = 5815,
-  [SMALL_STATE(206)] = 5832,
-  [SMALL_STATE(207)] = 5849,
-  [SMALL_STATE(208)] = 5866,
-  [SMALL_STATE(209)] = 5883,
-  [SMALL_STATE(210)] = 5902,
-  [SMALL_STATE(211)] = 5918,
-  [SMALL_STATE(212)] = 5934,
-  [SMALL_STATE(213)] = 5950,
-  [SMALL_STATE(214)] = 5966,
-  [SMALL_STATE(215)] = 5982,
-  [SMALL_STATE(216)] = 5998,
-  [SMALL_STATE(217)] = 6014,
-  [SMALL_STATE(218)] = 6030,
-  [SMALL_STATE(219)] = 6046,
-  [SMALL_STATE(220)] = 6062,
-  [SMALL_STATE(221)] = 6078,
-  [SMALL_STATE(222)] = 6094,
-  [SMALL_STATE(223)] = 6110,
-  [SMALL_STATE(224)] = 6126,
-  [SMALL_STATE(225)] = 6138,
-  [SMALL_STATE(226)] = 6154,
-  [SMALL_STATE(227)] = 6170,
-  [SMALL_STATE(228)] = 6183,
-  [SMALL_STATE(229)] = 6196,
-  [SMALL_STATE(230)] = 6209,
-  [SMALL_STATE(231)] = 6222,
-  [SMALL_STATE(232)] = 6235,
-  [SMALL_STATE(233)] = 6248,
-  [SMALL_STATE(234)] = 6259,
-  [SMALL_STATE(235)] = 6272,
-  [SMALL_STATE(236)] = 6283,
-  [SMALL_STATE(237)] = 6294,
-  [SMALL_STATE(238)] = 6307,
-  [SMALL_STATE(239)] = 6320,
-  [SMALL_STATE(240)] = 6333,
-  [SMALL_STATE(241)] = 6344,
-  [SMALL_STATE(242)] = 6357,
-  [SMALL_STATE(243)] = 6370,
-  [SMALL_STATE(244)] = 6383,
-  [SMALL_STATE(245)] = 6396,
-  [SMALL_STATE(246)] = 6409,
-  [SMALL_STATE(247)] = 6422,
-  [SMALL_STATE(248)] = 6435,
-  [SMALL_STATE(249)] = 6448,
-  [SMALL_STATE(250)] = 6461,
-  [SMALL_STATE(251)] = 6474,
-  [SMALL_STATE(252)] = 6485,
-  [SMALL_STATE(253)] = 6496,
-  [SMALL_STATE(254)] = 6507,
-  [SMALL_STATE(255)] = 6520,
-  [SMALL_STATE(256)] = 6531,
-  [SMALL_STATE(257)] = 6544,
-  [SMALL_STATE(258)] = 6557,
-  [SMALL_STATE(259)] = 6568,
-  [SMALL_STATE(260)] = 6581,
-  [SMALL_STATE(261)] = 6592,
-  [SMALL_STATE(262)] = 6605,
-  [SMALL_STATE(263)] = 6618,
-  [SMALL_STATE(264)] = 6631,
-  [SMALL_STATE(265)] = 6644,
-  [SMALL_STATE(266)] = 6657,
-  [SMALL_STATE(267)] = 6670,
-  [SMALL_STATE(268)] = 6680,
-  [SMALL_STATE(269)] = 6690,
-  [SMALL_STATE(270)] = 6700,
-  [SMALL_STATE(271)] = 6710,
-  [SMALL_STATE(272)] = 6720,
-  [SMALL_STATE(273)] = 6730,
-  [SMALL_STATE(274)] = 6740,
-  [SMALL_STATE(275)] = 6750,
-  [SMALL_STATE(276)] = 6760,
-  [SMALL_STATE(277)] = 6770,
-  [SMALL_STATE(278)] = 6780,
-  [SMALL_STATE(279)] = 6790,
-  [SMALL_STATE(280)] = 6800,
-  [SMALL_STATE(281)] = 6810,
-  [SMALL_STATE(282)] = 6820,
-  [SMALL_STATE(283)] = 6830,
-  [SMALL_STATE(284)] = 6840,
-  [SMALL_STATE(285)] = 6850,
-  [SMALL_STATE(286)] = 6860,
-  [SMALL_STATE(287)] = 6870,
-  [SMALL_STATE(288)] = 6880,
-  [SMALL_STATE(289)] = 6890,
-  [SMALL_STATE(290)] = 6900,
-  [SMALL_STATE(291)] = 6910,
-  [SMALL_STATE(292)] = 6920,
-  [SMALL_STATE(293)] = 6930,
+  [SMALL_STATE(139)] = 4471,
+  [SMALL_STATE(140)] = 4502,
+  [SMALL_STATE(141)] = 4533,
+  [SMALL_STATE(142)] = 4552,
+  [SMALL_STATE(143)] = 4571,
+  [SMALL_STATE(144)] = 4602,
+  [SMALL_STATE(145)] = 4621,
+  [SMALL_STATE(146)] = 4640,
+  [SMALL_STATE(147)] = 4659,
+  [SMALL_STATE(148)] = 4678,
+  [SMALL_STATE(149)] = 4705,
+  [SMALL_STATE(150)] = 4724,
+  [SMALL_STATE(151)] = 4743,
+  [SMALL_STATE(152)] = 4770,
+  [SMALL_STATE(153)] = 4789,
+  [SMALL_STATE(154)] = 4808,
+  [SMALL_STATE(155)] = 4827,
+  [SMALL_STATE(156)] = 4846,
+  [SMALL_STATE(157)] = 4865,
+  [SMALL_STATE(158)] = 4884,
+  [SMALL_STATE(159)] = 4915,
+  [SMALL_STATE(160)] = 4946,
+  [SMALL_STATE(161)] = 4965,
+  [SMALL_STATE(162)] = 4984,
+  [SMALL_STATE(163)] = 5003,
+  [SMALL_STATE(164)] = 5022,
+  [SMALL_STATE(165)] = 5041,
+  [SMALL_STATE(166)] = 5069,
+  [SMALL_STATE(167)] = 5097,
+  [SMALL_STATE(168)] = 5125,
+  [SMALL_STATE(169)] = 5153,
+  [SMALL_STATE(170)] = 5176,
+  [SMALL_STATE(171)] = 5199,
+  [SMALL_STATE(172)] = 5222,
+  [SMALL_STATE(173)] = 5242,
+  [SMALL_STATE(174)] = 5264,
+  [SMALL_STATE(175)] = 5284,
+  [SMALL_STATE(176)] = 5302,
+  [SMALL_STATE(177)] = 5322,
+  [SMALL_STATE(178)] = 5343,
+  [SMALL_STATE(179)] = 5364,
+  [SMALL_STATE(180)] = 5379,
+  [SMALL_STATE(181)] = 5394,
+  [SMALL_STATE(182)] = 5409,
+  [SMALL_STATE(183)] = 5424,
+  [SMALL_STATE(184)] = 5439,
+  [SMALL_STATE(185)] = 5460,
+  [SMALL_STATE(186)] = 5474,
+  [SMALL_STATE(187)] = 5490,
+  [SMALL_STATE(188)] = 5508,
+  [SMALL_STATE(189)] = 5526,
+  [SMALL_STATE(190)] = 5544,
+  [SMALL_STATE(191)] = 5563,
+  [SMALL_STATE(192)] = 5578,
+  [SMALL_STATE(193)] = 5591,
+  [SMALL_STATE(194)] = 5608,
+  [SMALL_STATE(195)] = 5627,
+  [SMALL_STATE(196)] = 5644,
+  [SMALL_STATE(197)] = 5661,
+  [SMALL_STATE(198)] = 5678,
+  [SMALL_STATE(199)] = 5695,
+  [SMALL_STATE(200)] = 5710,
+  [SMALL_STATE(201)] = 5723,
+  [SMALL_STATE(202)] = 5738,
+  [SMALL_STATE(203)] = 5755,
+  [SMALL_STATE(204)] = 5770,
+  [SMALL_STATE(205)] = 5785,
+  [SMALL_STATE(206)] = 5802,
+  [SMALL_STATE(207)] = 5819,
+  [SMALL_STATE(208)] = 5834,
+  [SMALL_STATE(209)] = 5849,
+  [SMALL_STATE(210)] = 5868,
+  [SMALL_STATE(211)] = 5884,
+  [SMALL_STATE(212)] = 5900,
+  [SMALL_STATE(213)] = 5916,
+  [SMALL_STATE(214)] = 5932,
+  [SMALL_STATE(215)] = 5948,
+  [SMALL_STATE(216)] = 5964,
+  [SMALL_STATE(217)] = 5980,
+  [SMALL_STATE(218)] = 5996,
+  [SMALL_STATE(219)] = 6012,
+  [SMALL_STATE(220)] = 6028,
+  [SMALL_STATE(221)] = 6044,
+  [SMALL_STATE(222)] = 6060,
+  [SMALL_STATE(223)] = 6076,
+  [SMALL_STATE(224)] = 6092,
+  [SMALL_STATE(225)] = 6104,
+  [SMALL_STATE(226)] = 6120,
+  [SMALL_STATE(227)] = 6136,
+  [SMALL_STATE(228)] = 6149,
+  [SMALL_STATE(229)] = 6162,
+  [SMALL_STATE(230)] = 6175,
+  [SMALL_STATE(231)] = 6188,
+  [SMALL_STATE(232)] = 6201,
+  [SMALL_STATE(233)] = 6214,
+  [SMALL_STATE(234)] = 6225,
+  [SMALL_STATE(235)] = 6238,
+  [SMALL_STATE(236)] = 6249,
+  [SMALL_STATE(237)] = 6260,
+  [SMALL_STATE(238)] = 6273,
+  [SMALL_STATE(239)] = 6286,
+  [SMALL_STATE(240)] = 6299,
+  [SMALL_STATE(241)] = 6310,
+  [SMALL_STATE(242)] = 6323,
+  [SMALL_STATE(243)] = 6336,
+  [SMALL_STATE(244)] = 6349,
+  [SMALL_STATE(245)] = 6362,
+  [SMALL_STATE(246)] = 6375,
+  [SMALL_STATE(247)] = 6388,
+  [SMALL_STATE(248)] = 6401,
+  [SMALL_STATE(249)] = 6414,
+  [SMALL_STATE(250)] = 6427,
+  [SMALL_STATE(251)] = 6440,
+  [SMALL_STATE(252)] = 6451,
+  [SMALL_STATE(253)] = 6462,
+  [SMALL_STATE(254)] = 6473,
+  [SMALL_STATE(255)] = 6486,
+  [SMALL_STATE(256)] = 6497,
+  [SMALL_STATE(257)] = 6510,
+  [SMALL_STATE(258)] = 6523,
+  [SMALL_STATE(259)] = 6534,
+  [SMALL_STATE(260)] = 6547,
+  [SMALL_STATE(261)] = 6558,
+  [SMALL_STATE(262)] = 6571,
+  [SMALL_STATE(263)] = 6584,
+  [SMALL_STATE(264)] = 6597,
+  [SMALL_STATE(265)] = 6610,
+  [SMALL_STATE(266)] = 6623,
+  [SMALL_STATE(267)] = 6636,
+  [SMALL_STATE(268)] = 6646,
+  [SMALL_STATE(269)] = 6656,
+  [SMALL_STATE(270)] = 6666,
+  [SMALL_STATE(271)] = 6676,
+  [SMALL_STATE(272)] = 6686,
+  [SMALL_STATE(273)] = 6696,
+  [SMALL_STATE(274)] = 6706,
+  [SMALL_STATE(275)] = 6716,
+  [SMALL_STATE(276)] = 6726,
+  [SMALL_STATE(277)] = 6736,
+  [SMALL_STATE(278)] = 6746,
+  [SMALL_STATE(279)] = 6756,
+  [SMALL_STATE(280)] = 6766,
+  [SMALL_STATE(281)] = 6776,
+  [SMALL_STATE(282)] = 6786,
+  [SMALL_STATE(283)] = 6796,
+  [SMALL_STATE(284)] = 6806,
+  [SMALL_STATE(285)] = 6816,
+  [SMALL_STATE(286)] = 6826,
+  [SMALL_STATE(287)] = 6836,
+  [SMALL_STATE(288)] = 6846,
+  [SMALL_STATE(289)] = 6856,
+  [SMALL_STATE(290)] = 6866,
+  [SMALL_STATE(291)] = 6876,
+  [SMALL_STATE(292)] = 6886,
+  [SMALL_STATE(293)] = 6896,
 };
 
 static const TSParseActionEntry ts_parse_actions[] = {
   [0] = {.entry = {.count = 0, .reusable = false}},
   [1] = {.entry = {.count = 1, .reusable = false}}, RECOVER(),
-  [3] = {.entry = {.count = 1, .reusable = true}}, SHIFT_EXTRA(),
-  [5] = {.entry = {.count = 1, .reusable = false}}, SHIFT_EXTRA(),
+  [3] = {.entry = {.count = 1, .reusable = false}}, SHIFT_EXTRA(),
+  [5] = {.entry = {.count = 1, .reusable = true}}, SHIFT_EXTRA(),
   [7] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_source_file, 0, 0, 0),
   [9] = {.entry = {.count = 1, .reusable = true}}, SHIFT(280),
   [11] = {.entry = {.count = 1, .reusable = true}}, SHIFT(273),
@@ -10449,20 +9261,20 @@ static const TSParseActionEntry ts_parse_actions[] = {
   [367] = {.entry = {.count = 1, .reusable = false}}, REDUCE(sym_port_term, 1, 0, 0),
   [369] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym__workload_except, 3, 0, 0),
   [371] = {.entry = {.count = 1, .reusable = false}}, REDUCE(sym__workload_except, 3, 0, 0),
-  [373] = {.entry = {.count = 1, .reusable = true}}, SHIFT(71),
+  [373] = {.entry = {.count = 1, .reusable = false}}, SHIFT(71),
   [375] = {.entry = {.count = 1, .reusable = false}}, SHIFT(98),
   [377] = {.entry = {.count = 1, .reusable = true}}, SHIFT(121),
-  [379] = {.entry = {.count = 1, .reusable = false}}, SHIFT(71),
-  [381] = {.entry = {.count = 1, .reusable = false}}, SHIFT(216),
-  [383] = {.entry = {.count = 1, .reusable = false}}, SHIFT(254),
+  [379] = {.entry = {.count = 1, .reusable = false}}, SHIFT(216),
+  [381] = {.entry = {.count = 1, .reusable = false}}, SHIFT(254),
+  [383] = {.entry = {.count = 1, .reusable = true}}, SHIFT(71),
   [385] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym__workload_except, 2, 0, 0),
   [387] = {.entry = {.count = 1, .reusable = false}}, REDUCE(sym__workload_except, 2, 0, 0),
   [389] = {.entry = {.count = 1, .reusable = false}}, REDUCE(sym_protocol, 1, 0, 0),
-  [391] = {.entry = {.count = 1, .reusable = true}}, SHIFT(10),
+  [391] = {.entry = {.count = 1, .reusable = false}}, SHIFT(10),
   [393] = {.entry = {.count = 1, .reusable = true}}, SHIFT(99),
-  [395] = {.entry = {.count = 1, .reusable = false}}, SHIFT(10),
-  [397] = {.entry = {.count = 1, .reusable = false}}, SHIFT(225),
-  [399] = {.entry = {.count = 1, .reusable = false}}, SHIFT(238),
+  [395] = {.entry = {.count = 1, .reusable = false}}, SHIFT(225),
+  [397] = {.entry = {.count = 1, .reusable = false}}, SHIFT(238),
+  [399] = {.entry = {.count = 1, .reusable = true}}, SHIFT(10),
   [401] = {.entry = {.count = 1, .reusable = true}}, SHIFT(161),
   [403] = {.entry = {.count = 1, .reusable = true}}, SHIFT(159),
   [405] = {.entry = {.count = 1, .reusable = true}}, SHIFT(246),
@@ -10489,188 +9301,182 @@ static const TSParseActionEntry ts_parse_actions[] = {
   [453] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_until, 2, 0, 0),
   [455] = {.entry = {.count = 1, .reusable = true}}, SHIFT(144),
   [457] = {.entry = {.count = 1, .reusable = true}}, SHIFT(163),
-  [459] = {.entry = {.count = 1, .reusable = true}}, SHIFT(26),
-  [461] = {.entry = {.count = 1, .reusable = false}}, SHIFT(26),
-  [463] = {.entry = {.count = 1, .reusable = false}}, SHIFT(28),
+  [459] = {.entry = {.count = 1, .reusable = false}}, SHIFT(26),
+  [461] = {.entry = {.count = 1, .reusable = false}}, SHIFT(28),
+  [463] = {.entry = {.count = 1, .reusable = true}}, SHIFT(26),
   [465] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_guardrail_body_repeat1, 2, 0, 0),
   [467] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_guardrail_body_repeat1, 2, 0, 0), SHIFT_REPEAT(159),
   [470] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_guardrail_body_repeat1, 2, 0, 0), SHIFT_REPEAT(246),
   [473] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_guardrail_body_repeat1, 2, 0, 0), SHIFT_REPEAT(287),
   [476] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_guardrail_body_repeat1, 2, 0, 0), SHIFT_REPEAT(103),
-  [479] = {.entry = {.count = 1, .reusable = true}}, SHIFT(92),
-  [481] = {.entry = {.count = 1, .reusable = false}}, SHIFT(92),
-  [483] = {.entry = {.count = 1, .reusable = false}}, SHIFT(96),
-  [485] = {.entry = {.count = 1, .reusable = true}}, SHIFT(8),
+  [479] = {.entry = {.count = 1, .reusable = false}}, SHIFT(92),
+  [481] = {.entry = {.count = 1, .reusable = false}}, SHIFT(96),
+  [483] = {.entry = {.count = 1, .reusable = true}}, SHIFT(92),
+  [485] = {.entry = {.count = 1, .reusable = false}}, SHIFT(8),
   [487] = {.entry = {.count = 1, .reusable = false}}, SHIFT(32),
   [489] = {.entry = {.count = 1, .reusable = false}}, SHIFT(239),
   [491] = {.entry = {.count = 1, .reusable = false}}, SHIFT(139),
   [493] = {.entry = {.count = 1, .reusable = true}}, SHIFT(143),
-  [495] = {.entry = {.count = 1, .reusable = false}}, SHIFT(8),
-  [497] = {.entry = {.count = 1, .reusable = false}}, SHIFT(44),
-  [499] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_destinations, 4, 0, 2),
-  [501] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_cluster_body, 3, 0, 0),
-  [503] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_guardrail_body, 2, 0, 0),
-  [505] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_control_body, 3, 0, 0),
-  [507] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_ports, 4, 0, 2),
-  [509] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_cluster, 3, 0, 1),
-  [511] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_control, 4, 0, 3),
-  [513] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_control_body, 2, 0, 0),
-  [515] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway, 3, 0, 1),
-  [517] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_body, 2, 0, 0),
-  [519] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_body, 3, 0, 0),
-  [521] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_policy, 3, 0, 1),
-  [523] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_policy_body, 2, 0, 0),
-  [525] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_guardrail, 3, 0, 1),
-  [527] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_workloads, 4, 0, 2),
-  [529] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_policy_body, 3, 0, 0),
-  [531] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_declaration, 1, 0, 0),
-  [533] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_guardrail_body, 3, 0, 0),
-  [535] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_cluster_body, 2, 0, 0),
-  [537] = {.entry = {.count = 1, .reusable = true}}, SHIFT(164),
-  [539] = {.entry = {.count = 1, .reusable = true}}, SHIFT(261),
-  [541] = {.entry = {.count = 1, .reusable = true}}, SHIFT(158),
-  [543] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_cluster_body_repeat1, 2, 0, 0),
-  [545] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_cluster_body_repeat1, 2, 0, 0), SHIFT_REPEAT(261),
-  [548] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_cluster_body_repeat1, 2, 0, 0), SHIFT_REPEAT(158),
-  [551] = {.entry = {.count = 1, .reusable = true}}, SHIFT(142),
-  [553] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_ranges, 3, 0, 0),
-  [555] = {.entry = {.count = 1, .reusable = true}}, SHIFT(247),
-  [557] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 1, 0, 5),
-  [559] = {.entry = {.count = 1, .reusable = false}}, SHIFT(193),
-  [561] = {.entry = {.count = 1, .reusable = true}}, SHIFT(275),
-  [563] = {.entry = {.count = 1, .reusable = true}}, SHIFT(193),
-  [565] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_ranges_repeat1, 2, 0, 0),
-  [567] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_ranges_repeat1, 2, 0, 0), SHIFT_REPEAT(247),
-  [570] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym__key, 1, 0, 4),
-  [572] = {.entry = {.count = 1, .reusable = false}}, REDUCE(sym__key, 1, 0, 4),
-  [574] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_ranges, 2, 0, 0),
-  [576] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_gateway_body_repeat1, 2, 0, 0),
-  [578] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_gateway_body_repeat1, 2, 0, 0), SHIFT_REPEAT(243),
-  [581] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_gateway_body_repeat1, 2, 0, 0), SHIFT_REPEAT(244),
-  [584] = {.entry = {.count = 1, .reusable = true}}, SHIFT(154),
-  [586] = {.entry = {.count = 1, .reusable = true}}, SHIFT(243),
-  [588] = {.entry = {.count = 1, .reusable = true}}, SHIFT(244),
-  [590] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_for, 2, 0, 0),
-  [592] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_owner, 2, 0, 0),
-  [594] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_mode, 2, 0, 0),
-  [596] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_rule, 1, 0, 0),
-  [598] = {.entry = {.count = 1, .reusable = true}}, SHIFT(153),
-  [600] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_dns, 2, 0, 0),
-  [602] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_address, 1, 0, 0),
-  [604] = {.entry = {.count = 1, .reusable = true}}, SHIFT(200),
-  [606] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_gateway_addresses_repeat1, 2, 0, 0),
-  [608] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_gateway_addresses_repeat1, 2, 0, 0), SHIFT_REPEAT(262),
-  [611] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_addresses, 2, 0, 0),
-  [613] = {.entry = {.count = 1, .reusable = true}}, SHIFT(262),
-  [615] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_addresses, 3, 0, 0),
-  [617] = {.entry = {.count = 1, .reusable = true}}, SHIFT(263),
-  [619] = {.entry = {.count = 1, .reusable = true}}, SHIFT(175),
-  [621] = {.entry = {.count = 1, .reusable = true}}, SHIFT(2),
-  [623] = {.entry = {.count = 1, .reusable = false}}, SHIFT(199),
-  [625] = {.entry = {.count = 1, .reusable = true}}, SHIFT(199),
-  [627] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 2, 0, 9),
-  [629] = {.entry = {.count = 1, .reusable = true}}, SHIFT(235),
-  [631] = {.entry = {.count = 1, .reusable = true}}, SHIFT(145),
-  [633] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_control_body_repeat1, 2, 0, 0),
-  [635] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_control_body_repeat1, 2, 0, 0), SHIFT_REPEAT(138),
-  [638] = {.entry = {.count = 1, .reusable = true}}, SHIFT(62),
-  [640] = {.entry = {.count = 1, .reusable = true}}, SHIFT(203),
-  [642] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_string_repeat1, 2, 0, 0),
-  [644] = {.entry = {.count = 2, .reusable = false}}, REDUCE(aux_sym_string_repeat1, 2, 0, 0), SHIFT_REPEAT(199),
-  [647] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_string_repeat1, 2, 0, 0), SHIFT_REPEAT(199),
-  [650] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_address, 2, 0, 0),
-  [652] = {.entry = {.count = 1, .reusable = true}}, SHIFT(3),
-  [654] = {.entry = {.count = 1, .reusable = false}}, SHIFT(191),
-  [656] = {.entry = {.count = 1, .reusable = true}}, SHIFT(191),
-  [658] = {.entry = {.count = 1, .reusable = true}}, SHIFT(150),
-  [660] = {.entry = {.count = 1, .reusable = true}}, SHIFT(63),
-  [662] = {.entry = {.count = 1, .reusable = false}}, SHIFT(204),
-  [664] = {.entry = {.count = 1, .reusable = true}}, SHIFT(204),
-  [666] = {.entry = {.count = 1, .reusable = true}}, SHIFT(67),
-  [668] = {.entry = {.count = 1, .reusable = true}}, SHIFT(111),
-  [670] = {.entry = {.count = 1, .reusable = true}}, SHIFT(201),
-  [672] = {.entry = {.count = 1, .reusable = true}}, SHIFT(54),
-  [674] = {.entry = {.count = 1, .reusable = false}}, SHIFT(208),
-  [676] = {.entry = {.count = 1, .reusable = true}}, SHIFT(208),
-  [678] = {.entry = {.count = 1, .reusable = true}}, SHIFT(66),
-  [680] = {.entry = {.count = 1, .reusable = true}}, SHIFT(250),
-  [682] = {.entry = {.count = 1, .reusable = true}}, SHIFT(251),
-  [684] = {.entry = {.count = 1, .reusable = true}}, SHIFT(252),
-  [686] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_selector_repeat1, 2, 0, 0), SHIFT_REPEAT(190),
-  [689] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_selector_repeat1, 2, 0, 0),
-  [691] = {.entry = {.count = 1, .reusable = true}}, SHIFT(249),
-  [693] = {.entry = {.count = 1, .reusable = true}}, SHIFT(20),
-  [695] = {.entry = {.count = 1, .reusable = true}}, SHIFT(9),
-  [697] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_requirement_repeat1, 2, 0, 25), SHIFT_REPEAT(250),
-  [700] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_requirement_repeat1, 2, 0, 25),
-  [702] = {.entry = {.count = 1, .reusable = true}}, SHIFT(73),
-  [704] = {.entry = {.count = 1, .reusable = true}}, SHIFT(207),
-  [706] = {.entry = {.count = 1, .reusable = true}}, SHIFT(190),
-  [708] = {.entry = {.count = 1, .reusable = true}}, SHIFT(110),
-  [710] = {.entry = {.count = 1, .reusable = true}}, SHIFT(45),
-  [712] = {.entry = {.count = 1, .reusable = true}}, SHIFT(47),
-  [714] = {.entry = {.count = 1, .reusable = true}}, SHIFT(116),
-  [716] = {.entry = {.count = 1, .reusable = true}}, SHIFT(89),
-  [718] = {.entry = {.count = 1, .reusable = true}}, SHIFT(91),
-  [720] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_filters_repeat1, 2, 0, 0), SHIFT_REPEAT(249),
-  [723] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_filters_repeat1, 2, 0, 0),
-  [725] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_nodes, 2, 0, 0),
-  [727] = {.entry = {.count = 1, .reusable = true}}, SHIFT(14),
-  [729] = {.entry = {.count = 1, .reusable = true}}, SHIFT(260),
-  [731] = {.entry = {.count = 1, .reusable = false}}, SHIFT(269),
-  [733] = {.entry = {.count = 1, .reusable = true}}, SHIFT(270),
-  [735] = {.entry = {.count = 1, .reusable = true}}, SHIFT(105),
-  [737] = {.entry = {.count = 1, .reusable = true}}, SHIFT(132),
-  [739] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym__value, 1, 0, 14),
-  [741] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 3, 0, 15),
-  [743] = {.entry = {.count = 1, .reusable = false}}, SHIFT(11),
-  [745] = {.entry = {.count = 1, .reusable = true}}, SHIFT(11),
-  [747] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 2, 0, 8),
-  [749] = {.entry = {.count = 1, .reusable = true}}, SHIFT(202),
-  [751] = {.entry = {.count = 1, .reusable = false}}, SHIFT(197),
-  [753] = {.entry = {.count = 1, .reusable = true}}, SHIFT(232),
-  [755] = {.entry = {.count = 1, .reusable = true}}, SHIFT(186),
-  [757] = {.entry = {.count = 1, .reusable = false}}, SHIFT(183),
-  [759] = {.entry = {.count = 1, .reusable = true}}, SHIFT(183),
-  [761] = {.entry = {.count = 1, .reusable = true}}, SHIFT(267),
-  [763] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 5, 0, 19),
-  [765] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_filter, 3, 0, 21),
-  [767] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_filter, 3, 0, 22),
-  [769] = {.entry = {.count = 1, .reusable = true}}, SHIFT(169),
-  [771] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_requirement_repeat1, 2, 0, 23),
-  [773] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 6, 0, 24),
-  [775] = {.entry = {.count = 1, .reusable = false}}, SHIFT(176),
-  [777] = {.entry = {.count = 1, .reusable = true}}, SHIFT(176),
-  [779] = {.entry = {.count = 1, .reusable = false}}, SHIFT(205),
-  [781] = {.entry = {.count = 1, .reusable = true}}, SHIFT(257),
-  [783] = {.entry = {.count = 1, .reusable = true}}, SHIFT(184),
-  [785] = {.entry = {.count = 1, .reusable = true}}, SHIFT(211),
-  [787] = {.entry = {.count = 1, .reusable = true}}, SHIFT(127),
-  [789] = {.entry = {.count = 1, .reusable = true}}, SHIFT(94),
-  [791] = {.entry = {.count = 1, .reusable = true}}, SHIFT(106),
-  [793] = {.entry = {.count = 1, .reusable = true}}, SHIFT(231),
-  [795] = {.entry = {.count = 1, .reusable = true}}, SHIFT(100),
-  [797] = {.entry = {.count = 1, .reusable = true}}, SHIFT(281),
-  [799] = {.entry = {.count = 1, .reusable = true}}, SHIFT(286),
-  [801] = {.entry = {.count = 1, .reusable = true}}, SHIFT(237),
-  [803] = {.entry = {.count = 1, .reusable = true}}, SHIFT(198),
-  [805] = {.entry = {.count = 1, .reusable = true}}, SHIFT(289),
-  [807] = {.entry = {.count = 1, .reusable = true}}, SHIFT(266),
-  [809] = {.entry = {.count = 1, .reusable = true}}, SHIFT(292),
-  [811] = {.entry = {.count = 1, .reusable = true}}, SHIFT(256),
-  [813] = {.entry = {.count = 1, .reusable = true}}, SHIFT(140),
-  [815] = {.entry = {.count = 1, .reusable = true}}, SHIFT(82),
-  [817] = {.entry = {.count = 1, .reusable = true}}, SHIFT(16),
-  [819] = {.entry = {.count = 1, .reusable = true}},  ACCEPT_INPUT(),
-  [821] = {.entry = {.count = 1, .reusable = true}}, SHIFT(129),
-  [823] = {.entry = {.count = 1, .reusable = true}}, SHIFT(101),
-  [825] = {.entry = {.count = 1, .reusable = true}}, SHIFT(181),
-  [827] = {.entry = {.count = 1, .reusable = true}}, SHIFT(230),
-  [829] = {.entry = {.count = 1, .reusable = true}}, SHIFT(107),
-  [831] = {.entry = {.count = 1, .reusable = true}}, SHIFT(272),
-  [833] = {.entry = {.count = 1, .reusable = true}}, SHIFT(206),
-  [835] = {.entry = {.count = 1, .reusable = true}}, SHIFT(134),
-  [837] = {.entry = {.count = 1, .reusable = true}}, SHIFT(12),
+  [495] = {.entry = {.count = 1, .reusable = false}}, SHIFT(44),
+  [497] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_destinations, 4, 0, 2),
+  [499] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_cluster_body, 3, 0, 0),
+  [501] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_guardrail_body, 2, 0, 0),
+  [503] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_control_body, 3, 0, 0),
+  [505] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_ports, 4, 0, 2),
+  [507] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_cluster, 3, 0, 1),
+  [509] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_control, 4, 0, 3),
+  [511] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_control_body, 2, 0, 0),
+  [513] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway, 3, 0, 1),
+  [515] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_body, 2, 0, 0),
+  [517] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_body, 3, 0, 0),
+  [519] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_policy, 3, 0, 1),
+  [521] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_policy_body, 2, 0, 0),
+  [523] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_guardrail, 3, 0, 1),
+  [525] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_workloads, 4, 0, 2),
+  [527] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_policy_body, 3, 0, 0),
+  [529] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_declaration, 1, 0, 0),
+  [531] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_guardrail_body, 3, 0, 0),
+  [533] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_cluster_body, 2, 0, 0),
+  [535] = {.entry = {.count = 1, .reusable = true}}, SHIFT(164),
+  [537] = {.entry = {.count = 1, .reusable = true}}, SHIFT(261),
+  [539] = {.entry = {.count = 1, .reusable = true}}, SHIFT(158),
+  [541] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_cluster_body_repeat1, 2, 0, 0),
+  [543] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_cluster_body_repeat1, 2, 0, 0), SHIFT_REPEAT(261),
+  [546] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_cluster_body_repeat1, 2, 0, 0), SHIFT_REPEAT(158),
+  [549] = {.entry = {.count = 1, .reusable = true}}, SHIFT(142),
+  [551] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_ranges, 3, 0, 0),
+  [553] = {.entry = {.count = 1, .reusable = true}}, SHIFT(247),
+  [555] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 1, 0, 5),
+  [557] = {.entry = {.count = 1, .reusable = false}}, SHIFT(193),
+  [559] = {.entry = {.count = 1, .reusable = true}}, SHIFT(275),
+  [561] = {.entry = {.count = 1, .reusable = true}}, SHIFT(193),
+  [563] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_ranges_repeat1, 2, 0, 0),
+  [565] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_ranges_repeat1, 2, 0, 0), SHIFT_REPEAT(247),
+  [568] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym__key, 1, 0, 4),
+  [570] = {.entry = {.count = 1, .reusable = false}}, REDUCE(sym__key, 1, 0, 4),
+  [572] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_ranges, 2, 0, 0),
+  [574] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_gateway_body_repeat1, 2, 0, 0),
+  [576] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_gateway_body_repeat1, 2, 0, 0), SHIFT_REPEAT(243),
+  [579] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_gateway_body_repeat1, 2, 0, 0), SHIFT_REPEAT(244),
+  [582] = {.entry = {.count = 1, .reusable = true}}, SHIFT(154),
+  [584] = {.entry = {.count = 1, .reusable = true}}, SHIFT(243),
+  [586] = {.entry = {.count = 1, .reusable = true}}, SHIFT(244),
+  [588] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_for, 2, 0, 0),
+  [590] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_owner, 2, 0, 0),
+  [592] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_mode, 2, 0, 0),
+  [594] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_rule, 1, 0, 0),
+  [596] = {.entry = {.count = 1, .reusable = true}}, SHIFT(153),
+  [598] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_dns, 2, 0, 0),
+  [600] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_address, 1, 0, 0),
+  [602] = {.entry = {.count = 1, .reusable = true}}, SHIFT(200),
+  [604] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_gateway_addresses_repeat1, 2, 0, 0),
+  [606] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_gateway_addresses_repeat1, 2, 0, 0), SHIFT_REPEAT(262),
+  [609] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_addresses, 2, 0, 0),
+  [611] = {.entry = {.count = 1, .reusable = true}}, SHIFT(262),
+  [613] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_addresses, 3, 0, 0),
+  [615] = {.entry = {.count = 1, .reusable = true}}, SHIFT(263),
+  [617] = {.entry = {.count = 1, .reusable = true}}, SHIFT(175),
+  [619] = {.entry = {.count = 1, .reusable = true}}, SHIFT(2),
+  [621] = {.entry = {.count = 1, .reusable = true}}, SHIFT(199),
+  [623] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 2, 0, 9),
+  [625] = {.entry = {.count = 1, .reusable = true}}, SHIFT(235),
+  [627] = {.entry = {.count = 1, .reusable = true}}, SHIFT(145),
+  [629] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_control_body_repeat1, 2, 0, 0),
+  [631] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_control_body_repeat1, 2, 0, 0), SHIFT_REPEAT(138),
+  [634] = {.entry = {.count = 1, .reusable = true}}, SHIFT(62),
+  [636] = {.entry = {.count = 1, .reusable = true}}, SHIFT(203),
+  [638] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_string_repeat1, 2, 0, 0),
+  [640] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_string_repeat1, 2, 0, 0), SHIFT_REPEAT(199),
+  [643] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_address, 2, 0, 0),
+  [645] = {.entry = {.count = 1, .reusable = true}}, SHIFT(3),
+  [647] = {.entry = {.count = 1, .reusable = true}}, SHIFT(191),
+  [649] = {.entry = {.count = 1, .reusable = true}}, SHIFT(150),
+  [651] = {.entry = {.count = 1, .reusable = true}}, SHIFT(63),
+  [653] = {.entry = {.count = 1, .reusable = true}}, SHIFT(204),
+  [655] = {.entry = {.count = 1, .reusable = true}}, SHIFT(67),
+  [657] = {.entry = {.count = 1, .reusable = true}}, SHIFT(111),
+  [659] = {.entry = {.count = 1, .reusable = true}}, SHIFT(201),
+  [661] = {.entry = {.count = 1, .reusable = true}}, SHIFT(54),
+  [663] = {.entry = {.count = 1, .reusable = true}}, SHIFT(208),
+  [665] = {.entry = {.count = 1, .reusable = true}}, SHIFT(66),
+  [667] = {.entry = {.count = 1, .reusable = true}}, SHIFT(250),
+  [669] = {.entry = {.count = 1, .reusable = true}}, SHIFT(251),
+  [671] = {.entry = {.count = 1, .reusable = true}}, SHIFT(252),
+  [673] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_selector_repeat1, 2, 0, 0), SHIFT_REPEAT(190),
+  [676] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_selector_repeat1, 2, 0, 0),
+  [678] = {.entry = {.count = 1, .reusable = true}}, SHIFT(249),
+  [680] = {.entry = {.count = 1, .reusable = true}}, SHIFT(20),
+  [682] = {.entry = {.count = 1, .reusable = true}}, SHIFT(9),
+  [684] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_requirement_repeat1, 2, 0, 25), SHIFT_REPEAT(250),
+  [687] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_requirement_repeat1, 2, 0, 25),
+  [689] = {.entry = {.count = 1, .reusable = true}}, SHIFT(73),
+  [691] = {.entry = {.count = 1, .reusable = true}}, SHIFT(207),
+  [693] = {.entry = {.count = 1, .reusable = true}}, SHIFT(190),
+  [695] = {.entry = {.count = 1, .reusable = true}}, SHIFT(110),
+  [697] = {.entry = {.count = 1, .reusable = true}}, SHIFT(45),
+  [699] = {.entry = {.count = 1, .reusable = true}}, SHIFT(47),
+  [701] = {.entry = {.count = 1, .reusable = true}}, SHIFT(116),
+  [703] = {.entry = {.count = 1, .reusable = true}}, SHIFT(89),
+  [705] = {.entry = {.count = 1, .reusable = true}}, SHIFT(91),
+  [707] = {.entry = {.count = 2, .reusable = true}}, REDUCE(aux_sym_filters_repeat1, 2, 0, 0), SHIFT_REPEAT(249),
+  [710] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_filters_repeat1, 2, 0, 0),
+  [712] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_gateway_nodes, 2, 0, 0),
+  [714] = {.entry = {.count = 1, .reusable = true}}, SHIFT(14),
+  [716] = {.entry = {.count = 1, .reusable = true}}, SHIFT(260),
+  [718] = {.entry = {.count = 1, .reusable = false}}, SHIFT(269),
+  [720] = {.entry = {.count = 1, .reusable = true}}, SHIFT(270),
+  [722] = {.entry = {.count = 1, .reusable = true}}, SHIFT(105),
+  [724] = {.entry = {.count = 1, .reusable = true}}, SHIFT(132),
+  [726] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym__value, 1, 0, 14),
+  [728] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 3, 0, 15),
+  [730] = {.entry = {.count = 1, .reusable = false}}, SHIFT(11),
+  [732] = {.entry = {.count = 1, .reusable = true}}, SHIFT(11),
+  [734] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 2, 0, 8),
+  [736] = {.entry = {.count = 1, .reusable = true}}, SHIFT(202),
+  [738] = {.entry = {.count = 1, .reusable = false}}, SHIFT(197),
+  [740] = {.entry = {.count = 1, .reusable = true}}, SHIFT(232),
+  [742] = {.entry = {.count = 1, .reusable = true}}, SHIFT(186),
+  [744] = {.entry = {.count = 1, .reusable = false}}, SHIFT(183),
+  [746] = {.entry = {.count = 1, .reusable = true}}, SHIFT(183),
+  [748] = {.entry = {.count = 1, .reusable = true}}, SHIFT(267),
+  [750] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 5, 0, 19),
+  [752] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_filter, 3, 0, 21),
+  [754] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_filter, 3, 0, 22),
+  [756] = {.entry = {.count = 1, .reusable = true}}, SHIFT(169),
+  [758] = {.entry = {.count = 1, .reusable = true}}, REDUCE(aux_sym_requirement_repeat1, 2, 0, 23),
+  [760] = {.entry = {.count = 1, .reusable = true}}, REDUCE(sym_requirement, 6, 0, 24),
+  [762] = {.entry = {.count = 1, .reusable = false}}, SHIFT(176),
+  [764] = {.entry = {.count = 1, .reusable = true}}, SHIFT(176),
+  [766] = {.entry = {.count = 1, .reusable = false}}, SHIFT(205),
+  [768] = {.entry = {.count = 1, .reusable = true}}, SHIFT(257),
+  [770] = {.entry = {.count = 1, .reusable = true}}, SHIFT(184),
+  [772] = {.entry = {.count = 1, .reusable = true}}, SHIFT(211),
+  [774] = {.entry = {.count = 1, .reusable = true}}, SHIFT(127),
+  [776] = {.entry = {.count = 1, .reusable = true}}, SHIFT(94),
+  [778] = {.entry = {.count = 1, .reusable = true}}, SHIFT(106),
+  [780] = {.entry = {.count = 1, .reusable = true}}, SHIFT(231),
+  [782] = {.entry = {.count = 1, .reusable = true}}, SHIFT(100),
+  [784] = {.entry = {.count = 1, .reusable = true}}, SHIFT(281),
+  [786] = {.entry = {.count = 1, .reusable = true}}, SHIFT(286),
+  [788] = {.entry = {.count = 1, .reusable = true}}, SHIFT(237),
+  [790] = {.entry = {.count = 1, .reusable = true}}, SHIFT(198),
+  [792] = {.entry = {.count = 1, .reusable = true}}, SHIFT(289),
+  [794] = {.entry = {.count = 1, .reusable = true}}, SHIFT(266),
+  [796] = {.entry = {.count = 1, .reusable = true}}, SHIFT(292),
+  [798] = {.entry = {.count = 1, .reusable = true}}, SHIFT(256),
+  [800] = {.entry = {.count = 1, .reusable = true}}, SHIFT(140),
+  [802] = {.entry = {.count = 1, .reusable = true}}, SHIFT(82),
+  [804] = {.entry = {.count = 1, .reusable = true}}, SHIFT(16),
+  [806] = {.entry = {.count = 1, .reusable = true}},  ACCEPT_INPUT(),
+  [808] = {.entry = {.count = 1, .reusable = true}}, SHIFT(129),
+  [810] = {.entry = {.count = 1, .reusable = true}}, SHIFT(101),
+  [812] = {.entry = {.count = 1, .reusable = true}}, SHIFT(181),
+  [814] = {.entry = {.count = 1, .reusable = true}}, SHIFT(230),
+  [816] = {.entry = {.count = 1, .reusable = true}}, SHIFT(107),
+  [818] = {.entry = {.count = 1, .reusable = true}}, SHIFT(272),
+  [820] = {.entry = {.count = 1, .reusable = true}}, SHIFT(206),
+  [822] = {.entry = {.count = 1, .reusable = true}}, SHIFT(134),
+  [824] = {.entry = {.count = 1, .reusable = true}}, SHIFT(12),
 };
 
 #ifdef __cplusplus
