@@ -1,9 +1,12 @@
 ; What is coloured how, by the names that Helix, Neovim and tree-sitter agree on.
-; The last pattern that matches a node says its colour.
+; No two patterns fit one node: editors differ in which of two would win.
 
 ; Names
 
-(name) @variable
+(workload_set (name) @variable)
+(destination_set (name) @variable)
+(port_set (name) @variable)
+(except (name) @variable)
 (cluster name: (name) @type)
 (workloads name: (name) @type)
 (destinations name: (name) @type)
@@ -73,9 +76,7 @@
 ] @keyword
 (in_namespace "in" @keyword)
 
-[
-  "except"
-] @keyword.operator
+"except" @keyword.operator
 (requirement operator: ["in" "notin"] @keyword.operator)
 
 [

@@ -6,7 +6,7 @@
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #endif
 
-#define LANGUAGE_VERSION 15
+#define LANGUAGE_VERSION 14
 #define STATE_COUNT 294
 #define LARGE_STATE_COUNT 2
 #define SYMBOL_COUNT 152
@@ -17,7 +17,7 @@
 #define MAX_ALIAS_SEQUENCE_LENGTH 7
 #define MAX_RESERVED_WORD_SET_SIZE 0
 #define PRODUCTION_ID_COUNT 26
-#define SUPERTYPE_COUNT 5
+#define SUPERTYPE_COUNT 0
 
 enum ts_symbol_identifiers {
   sym_name = 1,
@@ -1572,61 +1572,6 @@ static const TSStateId ts_primary_state_ids[STATE_COUNT] = {
   [293] = 293,
 };
 
-static const TSSymbol ts_supertype_symbols[SUPERTYPE_COUNT] = {
-  sym_declaration,
-  sym_destination_term,
-  sym_port_term,
-  sym_rule,
-  sym_workload_term,
-};
-
-static const TSMapSlice ts_supertype_map_slices[] = {
-  [sym_declaration] = {.index = 0, .length = 9},
-  [sym_destination_term] = {.index = 9, .length = 10},
-  [sym_port_term] = {.index = 19, .length = 4},
-  [sym_rule] = {.index = 23, .length = 2},
-  [sym_workload_term] = {.index = 25, .length = 6},
-};
-
-static const TSSymbol ts_supertype_map_entries[] = {
-  [0] =
-    sym_assertion,
-    sym_cluster,
-    sym_control,
-    sym_destinations,
-    sym_gateway,
-    sym_guardrail,
-    sym_policy,
-    sym_ports,
-    sym_workloads,
-  [9] =
-    sym__destination_group,
-    sym__workload_group,
-    sym_address,
-    sym_host,
-    sym_list,
-    sym_name,
-    sym_prefix,
-    sym_private,
-    sym_range,
-    sym_world,
-  [19] =
-    sym_any,
-    sym_name,
-    sym_port,
-    sym_protocol,
-  [23] =
-    sym_allow,
-    sym_deny,
-  [25] =
-    sym__destination_group,
-    sym__workload_group,
-    sym_all,
-    sym_name,
-    sym_pods,
-    sym_source_address,
-};
-
 static const TSCharacterRange extras_character_set_1[] = {
   {'\t', '\r'}, {' ', ' '}, {0x85, 0x85}, {0xa0, 0xa0}, {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f},
   {0x205f, 0x205f}, {0x3000, 0x3000}, {0xfeff, 0xfeff},
@@ -2956,7 +2901,7 @@ static bool ts_lex_keywords(TSLexer *lexer, TSStateId state) {
   }
 }
 
-static const TSLexerMode ts_lex_modes[STATE_COUNT] = {
+static const TSLexMode ts_lex_modes[STATE_COUNT] = {
   [0] = {.lex_state = 0},
   [1] = {.lex_state = 0},
   [2] = {.lex_state = 44},
@@ -9500,7 +9445,6 @@ TS_PUBLIC const TSLanguage *tree_sitter_egress(void) {
     .state_count = STATE_COUNT,
     .large_state_count = LARGE_STATE_COUNT,
     .production_id_count = PRODUCTION_ID_COUNT,
-    .supertype_count = SUPERTYPE_COUNT,
     .field_count = FIELD_COUNT,
     .max_alias_sequence_length = MAX_ALIAS_SEQUENCE_LENGTH,
     .parse_table = &ts_parse_table[0][0],
@@ -9511,9 +9455,6 @@ TS_PUBLIC const TSLanguage *tree_sitter_egress(void) {
     .field_names = ts_field_names,
     .field_map_slices = ts_field_map_slices,
     .field_map_entries = ts_field_map_entries,
-    .supertype_map_slices = ts_supertype_map_slices,
-    .supertype_map_entries = ts_supertype_map_entries,
-    .supertype_symbols = ts_supertype_symbols,
     .symbol_metadata = ts_symbol_metadata,
     .public_symbol_map = ts_symbol_map,
     .alias_map = ts_non_terminal_alias_map,
@@ -9523,13 +9464,6 @@ TS_PUBLIC const TSLanguage *tree_sitter_egress(void) {
     .keyword_lex_fn = ts_lex_keywords,
     .keyword_capture_token = sym_name,
     .primary_state_ids = ts_primary_state_ids,
-    .name = "egress",
-    .max_reserved_word_set_size = 0,
-    .metadata = {
-      .major_version = 0,
-      .minor_version = 1,
-      .patch_version = 0,
-    },
   };
   return &language;
 }

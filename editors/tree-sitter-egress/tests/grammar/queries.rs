@@ -53,24 +53,22 @@ fn nothing_is_left_without_a_colour() {
     assert!(bare.is_empty(), "{bare:#?}");
 }
 
-/// The colour of each piece of text that has one: the last pattern that matches says it.
+/// The colour of each piece of text that has one. No piece may have two: editors differ in which would win.
 fn captures(text: &str) -> BTreeMap<(usize, usize), String> {
     let query = Query::new(&language(), tree_sitter_egress::HIGHLIGHTS_QUERY).unwrap();
     let tree = parse(text);
     let mut cursor = QueryCursor::new();
     let mut matches = cursor.matches(&query, tree.root_node(), text.as_bytes());
-    let mut found: BTreeMap<(usize, usize), (usize, String)> = BTreeMap::new();
+    let mut found = BTreeMap::new();
     while let Some(matched) = matches.next() {
         for capture in matched.captures() {
-            let name = query.capture_names().get(usize::try_from(capture.index).unwrap()).unwrap();
+            let name = *query.capture_names().get(usize::try_from(capture.index).unwrap()).unwrap();
             let range = (capture.node.start_byte(), capture.node.end_byte());
-            let (pattern, colour) = found.entry(range).or_default();
-            if matched.pattern_index >= *pattern {
-                (*pattern, *colour) = (matched.pattern_index, (*name).to_owned());
-            }
+            let other = found.insert(range, name.to_owned());
+            assert_eq!(other, None, "{name} is not the only colour of `{}`", text.get(range.0..range.1).unwrap());
         }
     }
-    found.into_iter().map(|(range, (_, colour))| (range, colour)).collect()
+    found
 }
 
 /// Each line, and below it what is coloured in it.
