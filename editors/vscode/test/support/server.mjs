@@ -14,7 +14,7 @@ export const lsp = require('vscode-languageserver-protocol/node');
 export const binary = process.env.EGRESSC ?? join(repository, 'target', 'debug', 'egressc');
 
 /** How long anything may take before a test gives up. Nothing is said about how long it should. */
-const PATIENCE = 120_000;
+const PATIENCE = 60_000;
 
 /** A folder with `files` (path → text) that is gone after the test. */
 export function folderOf(t, files) {
