@@ -64,6 +64,8 @@ pub struct Compiled {
     pub sources: Arena<SourceId, Source>,
     /// The list files that were read, sorted by path.
     pub lists: Vec<ListDigest>,
+    /// What each list term selects.
+    pub selections: list::Selections,
     /// The declared names, sorted by place.
     pub declarations: Vec<Declaration>,
 }
@@ -181,7 +183,8 @@ pub fn understand(parsed: &[Arc<Parsed>], root: &str, files: &dyn Files, options
 
     let declarations = names.declarations();
     let (claims, unfinished) = (Vec::new(), false);
-    Compiled { program, diagnostics, claims, unfinished, lists: lists.digests, declarations, sources }
+    let list::Lists { selected: selections, digests: lists } = lists;
+    Compiled { program, diagnostics, claims, unfinished, lists, selections, declarations, sources }
 }
 
 impl Compiled {

@@ -17,7 +17,7 @@ use crate::string::{self, is_inside_string};
 
 /// The kinds of token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Letters, digits and `. _ : / * - %`.
     Word,
     /// A string with its quotes; the closing one may be missing.
@@ -40,11 +40,13 @@ pub(crate) enum Kind {
 
 /// A piece of text with a kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Token {
-    pub(crate) kind: Kind,
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
     /// Whether nothing but white space stands before it on its line.
-    pub(crate) first_on_line: bool,
-    pub(crate) span: Span,
+    pub first_on_line: bool,
+    /// Its text.
+    pub span: Span,
 }
 
 /// A comment, from its `#` to the last character that is not white space.
@@ -65,6 +67,13 @@ pub struct Trivia {
     pub comments: Vec<Comment>,
     /// Offsets where white space with at least one blank line starts, in order.
     pub blanks: Vec<u32>,
+}
+
+/// The tokens of a text of at most [`crate::MAX_BYTES`] bytes, whatever is wrong with it; none of them is
+/// [`Kind::Unknown`]. For editors, which look at texts that are being written.
+#[must_use]
+pub fn tokens(text: &str) -> Vec<Token> {
+    if text.len() > crate::MAX_BYTES { Vec::new() } else { lex(text).tokens }
 }
 
 /// What the lexer makes of a text.
@@ -157,7 +166,8 @@ fn take_one_inside(text: &str) -> IResult<&str, char> {
 }
 
 /// Whether a word may contain `c`. Names are narrower; host names may be of any script.
-pub(crate) fn is_word(c: char) -> bool {
+#[must_use]
+pub fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || matches!(c, '.' | '_' | ':' | '/' | '*' | '-' | '%')
         || (!c.is_ascii() && c.is_alphanumeric())

@@ -24,7 +24,7 @@ pub mod value;
 pub use error::{SelectorProblem, SyntaxError};
 pub use format::format;
 pub use grammar::{Parse, parse};
-pub use lexer::{Comment, Trivia};
+pub use lexer::{Comment, Kind as TokenKind, Token, Trivia, is_word, tokens};
 pub use source::source_text;
 
 /// How deep parentheses may nest in a set expression.

@@ -23,27 +23,47 @@ use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// The place of a selection in [`Lists`].
+/// The place of a selection in [`Selections`].
 pub(crate) type SelectionId = usize;
 
 /// The address sets of all lists of a unit.
 #[derive(Default)]
 pub(crate) struct Lists {
-    selections: Vec<AddressSet>,
-    by_place: FxHashMap<Place, SelectionId>,
+    /// What each list term selects.
+    pub(crate) selected: Selections,
     /// The files that were read, sorted by path.
     pub(crate) digests: Vec<ListDigest>,
+}
+
+/// What the list terms of a unit select, by the places of their paths.
+#[derive(Clone, Debug, Default)]
+pub struct Selections {
+    sets: Vec<AddressSet>,
+    by_place: FxHashMap<Place, SelectionId>,
+}
+
+impl Selections {
+    /// What the list term whose path stands here selects; nothing when it has been reported as an error.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Option<&AddressSet> {
+        self.by_place.get(&place).and_then(|&id| self.sets.get(id))
+    }
+
+    /// The places of all list terms, in no order.
+    pub fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.by_place.keys().copied()
+    }
 }
 
 impl Lists {
     /// What a list term selects; nothing when it has been reported as an error.
     pub(crate) fn find(&self, source: SourceId, list: &ast::List) -> Option<SelectionId> {
-        self.by_place.get(&Place::new(source, list.path.span)).copied()
+        self.selected.by_place.get(&Place::new(source, list.path.span)).copied()
     }
 
     /// The addresses of a selection.
     pub(crate) fn addresses(&self, id: SelectionId) -> Option<&AddressSet> {
-        self.selections.get(id)
+        self.selected.sets.get(id)
     }
 }
 
@@ -128,8 +148,8 @@ fn select(path: &str, content: &Content, uses: &[Use<'_>], lists: &mut Lists, er
         fields.dedup();
         let selection = known.get(&fields).copied().flatten().or_else(|| match content.select(&fields) {
             Ok(addresses) => {
-                lists.selections.push(addresses);
-                Some(lists.selections.len() - 1)
+                lists.selected.sets.push(addresses);
+                Some(lists.selected.sets.len() - 1)
             }
             Err(fault) => {
                 errors.push(ListError::filter(path, fault, used.source, used.list));
@@ -138,7 +158,7 @@ fn select(path: &str, content: &Content, uses: &[Use<'_>], lists: &mut Lists, er
         });
         known.insert(fields, selection);
         if let Some(selection) = selection {
-            lists.by_place.insert(used.place(), selection);
+            lists.selected.by_place.insert(used.place(), selection);
         }
     }
 }

@@ -3,7 +3,12 @@
 //! They see one document of one unit and all that is known of it, and never change anything. What depends on meaning says
 //! nothing as long as there is none; it is looked up by name, so that the meaning of an earlier edit will do.
 
+pub mod amount;
+pub mod contribution;
 pub mod definition;
 pub mod diagnostics;
+pub mod hover;
+pub mod keywords;
+pub mod meant;
 pub mod rename;
 pub mod symbols;

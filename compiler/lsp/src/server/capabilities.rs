@@ -14,6 +14,7 @@ pub(super) fn of(client: Client) -> Value {
     json!({
         "positionEncoding": encoding,
         "textDocumentSync": { "openClose": true, "change": 2, "save": {} },
+        "hoverProvider": true,
         "definitionProvider": true,
         "referencesProvider": true,
         "documentHighlightProvider": true,

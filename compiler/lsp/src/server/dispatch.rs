@@ -1,7 +1,7 @@
 //! Which request is which feature, and what notifications do.
 
 use super::{Server, commands};
-use crate::features::{definition, rename, symbols};
+use crate::features::{definition, hover, rename, symbols};
 use crate::uri;
 use crate::view::View;
 use gen_lsp_types::{
@@ -23,6 +23,7 @@ pub(super) struct Answer {
 pub(super) fn answer(server: &mut Server, request: Request) {
     let Request { id, method, params } = request;
     let outcome = match method.as_str() {
+        "textDocument/hover" => server.at(params, |view, at, _: Value| hover::hover(view, at)),
         "textDocument/definition" => {
             server.at(params, |view, at, _: TextDocumentPositionParams| definition::definition(view, at))
         }

@@ -1,5 +1,10 @@
 //! Looks into trees: what stands where.
 
+mod path;
+pub mod words;
+
+pub use path::{Labelled, Node, Step, path, touched};
+
 use egress_lang::ast::{DSet, DestinationTerm, File, Item, List, Set, SetNode};
 
 /// The terms of a set, in the order written, whatever operators join them.

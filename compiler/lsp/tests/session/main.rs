@@ -13,3 +13,4 @@ mod documents;
 mod edits;
 mod findings;
 mod trouble;
+mod hover;

@@ -1,0 +1,152 @@
+//! What things mean, as far as it is known: programs looked up by the names and texts of a document as it is now.
+//!
+//! The meaning may be that of an earlier edit. Names are looked up by name, rules and assertions by their text, which may
+//! have moved; whatever has changed since has no meaning yet.
+
+use crate::unit::{Meaning, Moves};
+use crate::view::View;
+use egress_answers::Standing;
+use egress_compiler::Place;
+use egress_ir::{
+    AssertionId, BlockId, DestinationSet, GatewayId, NamespaceSelector, Operator, OriginId, PodSelector, Prefix,
+    Program, Requirement, RuleId, Selector, WorkloadSet,
+};
+use egress_lang::ast::{self, SetNode, WSet, WorkloadTerm};
+use egress_lang::span::Span;
+
+/// A program, looked at from a document.
+#[derive(Debug)]
+pub struct Meant<'v> {
+    /// The meaning that is known.
+    pub meaning: &'v Meaning,
+    /// The program.
+    pub program: &'v Program,
+    /// Whether it is that of the texts as they are.
+    pub is_current: bool,
+    moves: Moves,
+}
+
+impl<'v> Meant<'v> {
+    /// What is known; nothing before the first text without errors.
+    #[must_use]
+    pub fn of(view: &View<'v>) -> Option<Self> {
+        let meaning: &'v Meaning = view.meaning?;
+        let program = meaning.compiled.program.as_ref()?;
+        Some(Self { meaning, program, is_current: meaning.is_of(view.unit), moves: meaning.moves(view.unit) })
+    }
+
+    /// Where a part of the program stands now.
+    #[must_use]
+    pub fn place(&self, origin: OriginId) -> Option<Place> {
+        let origin = self.program.origins.entries.get(origin)?;
+        self.moves.place(Place::new(origin.source, Span::new(origin.start, origin.end)))
+    }
+
+    /// The rule with this text.
+    #[must_use]
+    pub fn rule(&self, view: &View<'_>, span: Span) -> Option<RuleId> {
+        let here = Place::new(view.id, span);
+        self.program.rules.iter().find(|(_, rule)| self.place(rule.origin) == Some(here)).map(|(id, _)| id)
+    }
+
+    /// The assertion with this text.
+    #[must_use]
+    pub fn assertion(&self, view: &View<'_>, span: Span) -> Option<AssertionId> {
+        let here = Place::new(view.id, span);
+        self.program.assertions.iter().find(|(_, it)| self.place(it.origin) == Some(here)).map(|(id, _)| id)
+    }
+
+    /// What became of an assertion's proof; nothing as long as the prover is at work.
+    #[must_use]
+    pub fn standing(&self, id: AssertionId) -> Option<Standing> {
+        let proofs = self.meaning.proofs.as_ref()?;
+        proofs.iter().find(|proof| proof.assertion == Some(id)).map(|proof| proof.answer)
+    }
+
+    /// A declared set of workloads.
+    #[must_use]
+    pub fn workloads(&self, name: &str) -> Option<&'v WorkloadSet> {
+        self.program.workload_sets.get(*self.program.workload_names.get(name)?)
+    }
+
+    /// A declared set of destinations.
+    #[must_use]
+    pub fn destinations(&self, name: &str) -> Option<&'v DestinationSet> {
+        self.program.destination_sets.get(*self.program.destination_names.get(name)?)
+    }
+
+    /// A policy or guardrail.
+    #[must_use]
+    pub fn block(&self, name: &str) -> Option<BlockId> {
+        self.program.blocks.iter().find(|(_, block)| block.name == name).map(|(id, _)| id)
+    }
+
+    /// A gateway.
+    #[must_use]
+    pub fn gateway(&self, name: &str) -> Option<GatewayId> {
+        self.program.gateways.iter().find(|(_, gateway)| gateway.name == name).map(|(id, _)| id)
+    }
+
+    /// What the list term whose path stands here selects.
+    #[must_use]
+    pub fn selected(&self, view: &View<'_>, path: Span) -> Option<&'v egress_ir::AddressSet> {
+        let selections = &self.meaning.compiled.selections;
+        let here = Place::new(view.id, path);
+        let before = selections.places().find(|place| self.moves.place(*place) == Some(here))?;
+        selections.at(before)
+    }
+
+    /// What a set of workloads means as it is written.
+    #[must_use]
+    pub fn written(&self, set: &WSet) -> Option<WorkloadSet> {
+        match &set.node {
+            SetNode::Term(WorkloadTerm::All) => Some(WorkloadSet::All),
+            SetNode::Term(WorkloadTerm::Name(name)) => self.workloads(&name.text).cloned(),
+            SetNode::Term(WorkloadTerm::Address(prefix)) => {
+                prefix.node.map(|prefix| WorkloadSet::Address(Prefix::containing(prefix.addr, prefix.len)))
+            }
+            SetNode::Term(WorkloadTerm::Pods(pods)) => selected(pods).map(WorkloadSet::Pods),
+            SetNode::Union(sets) => {
+                sets.iter().map(|set| self.written(set)).collect::<Option<_>>().map(WorkloadSet::Union)
+            }
+            SetNode::Except { base, minus } => {
+                Some(WorkloadSet::Except(Box::new(self.written(base)?), Box::new(self.written(minus)?)))
+            }
+            SetNode::Group(set) => self.written(set),
+            SetNode::Error => None,
+        }
+    }
+}
+
+/// Which pods are selected; nothing where a part was refused.
+#[must_use]
+pub fn selected(pods: &ast::Pods) -> Option<PodSelector> {
+    let labels = pods.selector.as_ref().map_or_else(|| Some(Selector::default()), selector)?;
+    let namespace = match &pods.namespace {
+        None => NamespaceSelector::Any,
+        Some(ast::Namespace::Named(name)) => NamespaceSelector::Named(name.node.clone()),
+        Some(ast::Namespace::Selected(labels)) => NamespaceSelector::Labels(selector(labels)?),
+    };
+    let service_account = pods.service_account.as_ref().map(|account| account.node.clone());
+    Some(PodSelector { labels, namespace, service_account })
+}
+
+/// A selector; nothing where a part was refused.
+#[must_use]
+pub fn selector(selector: &ast::Selector) -> Option<Selector> {
+    selector.requirements.iter().map(requirement).collect::<Option<_>>().map(Selector)
+}
+
+/// A requirement; nothing where it was refused.
+#[must_use]
+pub fn requirement(written: &ast::Requirement) -> Option<Requirement> {
+    let values = || written.values.iter().map(|value| value.node.clone()).collect();
+    let operator = match written.operator {
+        ast::Operator::Equals | ast::Operator::In => Operator::In(values()),
+        ast::Operator::NotEquals | ast::Operator::NotIn => Operator::NotIn(values()),
+        ast::Operator::Exists => Operator::Exists,
+        ast::Operator::NotExists => Operator::DoesNotExist,
+        ast::Operator::Error => return None,
+    };
+    Some(Requirement { key: written.key.node.clone(), operator })
+}
