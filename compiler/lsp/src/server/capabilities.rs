@@ -1,6 +1,7 @@
 //! What the server can do, as it tells the client.
 
 use super::settings::Client;
+use crate::features::semantic;
 use crate::text::Encoding;
 use serde_json::{Value, json};
 
@@ -21,6 +22,19 @@ pub(super) fn of(client: Client) -> Value {
         "renameProvider": { "prepareProvider": true },
         "documentSymbolProvider": true,
         "workspaceSymbolProvider": true,
+        "documentFormattingProvider": true,
+        "documentRangeFormattingProvider": true,
+        "foldingRangeProvider": true,
+        "selectionRangeProvider": true,
+        "documentLinkProvider": { "resolveProvider": false },
+        "codeLensProvider": { "resolveProvider": false },
+        "inlayHintProvider": { "resolveProvider": false },
+        "signatureHelpProvider": { "triggerCharacters": [" "] },
+        "semanticTokensProvider": {
+            "legend": { "tokenTypes": semantic::TYPES, "tokenModifiers": semantic::MODIFIERS },
+            "full": true,
+            "range": true,
+        },
         "executeCommandProvider": { "commands": super::commands::NAMES },
         "workspace": { "workspaceFolders": { "supported": true, "changeNotifications": true } },
     })

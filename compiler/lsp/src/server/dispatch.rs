@@ -1,12 +1,16 @@
 //! Which request is which feature, and what notifications do.
 
 use super::{Server, commands};
-use crate::features::{definition, hover, rename, symbols};
+use crate::features::{
+    definition, folding, format, hints, hover, lenses, links, rename, selection, semantic, signature, symbols,
+};
 use crate::uri;
 use crate::view::View;
+use egress_lang::span::Span;
 use gen_lsp_types::{
     DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, DocumentHighlightParams,
-    ReferenceParams, RenameParams, TextDocumentPositionParams, WorkspaceSymbolParams,
+    ReferenceParams, RenameParams, SelectionRangeParams, SemanticTokens, TextDocumentPositionParams,
+    WorkspaceSymbolParams,
 };
 use lsp_server::{ErrorCode, Notification, Request, RequestId};
 use serde::Serialize;
@@ -40,6 +44,26 @@ pub(super) fn answer(server: &mut Server, request: Request) {
             server.try_at(params, |view, at, params: RenameParams| rename::rename(view, at, &params.new_name))
         }
         "textDocument/documentSymbol" => server.on(params, |view, _: Value| symbols::document(view)),
+        "textDocument/formatting" => server.on(params, |view, _: Value| format::edits(view, None)),
+        "textDocument/rangeFormatting" => server.within(params, |view, part| format::edits(view, Some(part))),
+        "textDocument/foldingRange" => server.on(params, |view, _: Value| folding::ranges(view)),
+        "textDocument/selectionRange" => {
+            server.on(params, |view, params: SelectionRangeParams| selection::ranges(view, &params.positions))
+        }
+        "textDocument/documentLink" => server.on(params, |view, _: Value| links::links(view)),
+        "textDocument/codeLens" => {
+            let (own, proofs) = (server.state.settings.client_commands, server.state.settings.proofs);
+            server.on(params, |view, _: Value| lenses::lenses(view, own, proofs))
+        }
+        "textDocument/inlayHint" => server.within(params, hints::hints),
+        "textDocument/signatureHelp" => {
+            server.at(params, |view, at, _: TextDocumentPositionParams| signature::help(view, at))
+        }
+        "textDocument/semanticTokens/full" => {
+            server.on(params, |view, _: Value| SemanticTokens { result_id: None, data: semantic::tokens(view, None) })
+        }
+        "textDocument/semanticTokens/range" => server
+            .within(params, |view, part| SemanticTokens { result_id: None, data: semantic::tokens(view, Some(part)) }),
         "workspace/symbol" => server.workspace_symbols(params),
         "workspace/executeCommand" => return commands::execute(server, id, params),
         _ => Err((ErrorCode::MethodNotFound, format!("there is no method `{method}`"))),
@@ -70,6 +94,12 @@ impl Server {
     ) -> Outcome {
         let position = read(params.get("position").cloned().unwrap_or_default())?;
         self.on(params, |view, params| feature(view, view.offset(position), params))
+    }
+
+    /// A feature that looks at a part of a document.
+    fn within<R: Serialize>(&self, params: Value, feature: impl FnOnce(&View<'_>, Span) -> R) -> Outcome {
+        let range = read(params.get("range").cloned().unwrap_or_default())?;
+        self.on(params, |view, _: Value| feature(view, view.span(range)))
     }
 
     /// The same for one that can refuse.

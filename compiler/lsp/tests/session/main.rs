@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "what is not as expected must stop the test"
 )]
 
@@ -11,6 +12,9 @@ mod support;
 
 mod documents;
 mod edits;
+mod everywhere;
 mod findings;
-mod trouble;
 mod hover;
+mod shape;
+
+mod trouble;
