@@ -4,6 +4,7 @@
 //! nothing as long as there is none; it is looked up by name, so that the meaning of an earlier edit will do.
 
 pub mod amount;
+pub mod completion;
 pub mod contribution;
 pub mod definition;
 pub mod diagnostics;

@@ -76,6 +76,20 @@ fn symbol(
     )
 }
 
+/// The word that declares a kind.
+#[must_use]
+pub fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Cluster => "cluster",
+        Kind::Workloads => "workloads",
+        Kind::Destinations => "destinations",
+        Kind::Ports => "ports",
+        Kind::Gateway => "gateway",
+        Kind::Block => "policy or guardrail",
+        Kind::Control => "control",
+    }
+}
+
 /// The kind of symbol that editors draw for a declaration.
 #[must_use]
 pub fn symbol_kind(kind: Kind) -> SymbolKind {

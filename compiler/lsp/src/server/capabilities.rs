@@ -16,6 +16,7 @@ pub(super) fn of(client: Client) -> Value {
         "positionEncoding": encoding,
         "textDocumentSync": { "openClose": true, "change": 2, "save": {} },
         "hoverProvider": true,
+        "completionProvider": { "triggerCharacters": [" ", "(", ",", "=", "\"", "{", "!"] },
         "definitionProvider": true,
         "referencesProvider": true,
         "documentHighlightProvider": true,

@@ -2,7 +2,8 @@
 
 use super::{Server, commands};
 use crate::features::{
-    definition, folding, format, hints, hover, lenses, links, rename, selection, semantic, signature, symbols,
+    completion, definition, folding, format, hints, hover, lenses, links, rename, selection, semantic, signature,
+    symbols,
 };
 use crate::uri;
 use crate::view::View;
@@ -44,6 +45,10 @@ pub(super) fn answer(server: &mut Server, request: Request) {
             server.try_at(params, |view, at, params: RenameParams| rename::rename(view, at, &params.new_name))
         }
         "textDocument/documentSymbol" => server.on(params, |view, _: Value| symbols::document(view)),
+        "textDocument/completion" => {
+            let snippets = server.state.client.snippets;
+            server.at(params, |view, at, _: Value| completion::completion(view, at, snippets))
+        }
         "textDocument/formatting" => server.on(params, |view, _: Value| format::edits(view, None)),
         "textDocument/rangeFormatting" => server.within(params, |view, part| format::edits(view, Some(part))),
         "textDocument/foldingRange" => server.on(params, |view, _: Value| folding::ranges(view)),

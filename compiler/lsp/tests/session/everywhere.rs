@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Features that look at a place.
-const AT: [&str; 6] = [
+const AT: [&str; 7] = [
     "textDocument/hover",
     "textDocument/definition",
     "textDocument/references",
     "textDocument/documentHighlight",
     "textDocument/prepareRename",
     "textDocument/signatureHelp",
+    "textDocument/completion",
 ];
 /// Features that look at a document or a part of it.
 const ON: [&str; 9] = [
