@@ -6,7 +6,7 @@ pub fn meaning(word: &str) -> Option<&'static str> {
     KEYWORDS.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
 }
 
-const KEYWORDS: [(&str, &str); 46] = [
+const KEYWORDS: [(&str, &str); 49] = [
     (
         "cluster",
         "The cluster's own ranges: what is *inside*. Flows to them are not governed; NetworkPolicy speaks there.",
@@ -62,4 +62,7 @@ const KEYWORDS: [(&str, &str); 46] = [
     ),
     ("tcp", "TCP: every port, unless ports stand before it."),
     ("udp", "UDP: every port, unless ports stand before it."),
+    ("sctp", "SCTP: every port, unless ports stand before it."),
+    ("icmp", "ICMP for IPv4: every type, unless one follows."),
+    ("icmpv6", "ICMP for IPv6: every type, unless one follows."),
 ];

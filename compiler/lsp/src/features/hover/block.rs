@@ -27,11 +27,12 @@ pub(super) fn block(view: &View<'_>, meant: &Meant<'_>, name: &str) -> Option<St
     if let Some(owner) = &program.origins.entries.at(block.origin).owner {
         lines.push(format!("Owner: {owner}"));
     }
-    for (action, word) in [(Action::Allow, "allows"), (Action::Deny, "denies")] {
+    for (action, [one, many]) in [(Action::Allow, ["allows", "allow"]), (Action::Deny, ["denies", "deny"])] {
         let rules: Vec<RuleId> =
             block.rules.iter().copied().filter(|id| program.rules.at(*id).action == action).collect();
         if !rules.is_empty() {
             let first: Vec<String> = rules.iter().take(MOST).map(|id| target(program, *id)).collect();
+            let word = if rules.len() == 1 { one } else { many };
             let more = if rules.len() > MOST { ", …" } else { "" };
             lines.push(format!("{} {word} {}{more}", counted(rules.len(), "rule"), first.join(", ")));
         }
@@ -91,7 +92,7 @@ pub(super) fn rule(view: &View<'_>, meant: Option<&Meant<'_>>, name: &str, rule:
     let program = meant.program;
     let known = program.rules.at(id);
     let (set, ports) = (program.destination_sets.at(known.destinations), program.port_sets.at(known.ports));
-    parts.push(format!("Matches {} on {}", destinations(set), told::ports(ports, &set.addresses)));
+    parts.push(format!("Matches on {}: {}", told::ports(ports, &set.addresses), destinations(set)));
     parts.push(finding(meant, id).unwrap_or_else(|| contributed(program, id)));
     parts.push(as_of(meant).trim().to_owned());
     parts.retain(|part| !part.is_empty());
@@ -127,7 +128,9 @@ fn contributed(program: &Program, id: RuleId) -> String {
         amount::listed(&first, rules.len())
     };
     let mut lines = Vec::new();
-    if left.is_nothing() {
+    if left.is_nothing() && left.covers.is_empty() && left.denies.is_empty() {
+        lines.push("Contributes nothing: it matches no flow that leaves the cluster".to_owned());
+    } else if left.is_nothing() {
         lines.push(format!(
             "Contributes nothing: covered by {}",
             names(&[left.covers.as_slice(), &left.denies].concat())

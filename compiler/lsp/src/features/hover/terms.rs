@@ -27,6 +27,14 @@ pub(super) fn term(view: &View<'_>, meant: Option<&Meant<'_>>, node: Node<'_>) -
             let prefix = prefix.node?;
             Some(range(None, &AddressSet::from_prefixes([Prefix::containing(prefix.addr, prefix.len)])))
         }
+        Node::Address(address) => {
+            let managed = if address.managed.is_some() {
+                "brought up by what enforces the policy"
+            } else {
+                "configured on a node by hand"
+            };
+            Some(format!("A source address that others see, {managed}"))
+        }
         Node::Destination(DestinationTerm::Host(pattern)) => Some(host(pattern.node.as_ref()?)),
         Node::Destination(DestinationTerm::List(list)) => Some(listed(view, meant, list)),
         Node::Destination(DestinationTerm::World) => {
