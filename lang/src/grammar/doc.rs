@@ -14,8 +14,9 @@ pub(crate) fn above(i: Tokens<'_>) -> Option<Doc> {
     let before = source.comments.partition_point(|comment| comment.span.end <= below);
     let touches = |comment: &Comment, below: u32| {
         let between = source.text.get(comment.span.end as usize..below as usize).unwrap_or_default();
-        let adjacent = between.bytes().filter(|&b| b == b'\n').count() == 1 && between.trim().is_empty();
-        comment.doc && comment.own_line && adjacent
+        // Looked at only as far as there is white space: the last comment may stand a megabyte before.
+        let adjacent = || between.chars().all(char::is_whitespace) && between.matches('\n').count() == 1;
+        comment.doc && comment.own_line && adjacent()
     };
     let lines = source.comments.get(..before).unwrap_or_default().iter().rev().take_while(|comment| {
         let joined = touches(comment, below);
