@@ -108,6 +108,7 @@ impl Asserted<'_> {
                 if let Fix::Remove(rules) = &breach.fix {
                     let names: Vec<&str> = rules.iter().map(|rule| self.program.rule_name(*rule)).collect();
                     proof.notes.push(format!("it holds without {}", names.join(", ")));
+                    proof.remedy.extend(rules.iter().copied());
                 }
                 (Some(failed), proof)
             }
@@ -162,7 +163,9 @@ impl Asserted<'_> {
 
     fn proof(&self, id: AssertionId, statement: String, answer: Standing, notes: Vec<String>) -> Proof {
         let control = self.control(self.program.assertions.at(id));
-        Proof { kind: ProofKind::Assertion, assertion: Some(id), statement, control, answer, notes, blocks: Vec::new() }
+        let (kind, assertion) = (ProofKind::Assertion, Some(id));
+        let (blocks, remedy) = (Vec::new(), Vec::new());
+        Proof { kind, assertion, statement, control, answer, notes, blocks, remedy }
     }
 
     /// `PCI-DSS 1.3.2 Outbound traffic …`

@@ -22,6 +22,7 @@ pub fn confirm(program: &Program, compiled: &Compiled, prover: &mut Prover) -> (
         answer,
         notes,
         blocks: Vec::new(),
+        remedy: Vec::new(),
     };
     if compiled.unfinished {
         let why = "the checker gave up before it had an answer".to_owned();

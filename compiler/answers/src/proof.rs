@@ -2,7 +2,7 @@
 //!
 //! In: answers. Out: one shape for all of them, which serialises as `docs/json.md` describes.
 
-use egress_ir::AssertionId;
+use egress_ir::{AssertionId, RuleId};
 use std::fmt;
 
 /// Something that was to be proved.
@@ -23,6 +23,9 @@ pub struct Proof {
     pub notes: Vec<String>,
     /// The flows that refute it, the widest block first, see `docs/json.md`.
     pub blocks: Vec<serde_json::Value>,
+    /// The fewest rules of the program without which it holds, where that is proved; empty otherwise.
+    #[serde(skip)]
+    pub remedy: Vec<RuleId>,
 }
 
 /// What a proof is about.

@@ -49,6 +49,7 @@ impl Telling<'_> {
             answer,
             notes,
             blocks: Vec::new(),
+            remedy: Vec::new(),
         };
         match held {
             Held::Unreadable(why) => (vec![self.unreadable(&why)], proof(Standing::Unknown, vec![why])),

@@ -61,6 +61,7 @@ mod tests {
             answer: Standing::Unknown,
             notes: vec!["no\nway".into()],
             blocks: Vec::new(),
+            remedy: Vec::new(),
         };
         let text = |target, bytes: &[u8]| String::from_utf8(marked(target, bytes, &proof)).unwrap();
         let comment = "# unproved: it is not known whether it does what the policy says: no way\n";

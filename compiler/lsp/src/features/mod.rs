@@ -3,6 +3,7 @@
 //! They see one document of one unit and all that is known of it, and never change anything. What depends on meaning says
 //! nothing as long as there is none; it is looked up by name, so that the meaning of an earlier edit will do.
 
+pub mod actions;
 pub mod amount;
 pub mod completion;
 pub mod contribution;

@@ -1,7 +1,7 @@
 //! What the server can do, as it tells the client.
 
 use super::settings::Client;
-use crate::features::semantic;
+use crate::features::{actions, semantic};
 use crate::text::Encoding;
 use serde_json::{Value, json};
 
@@ -36,6 +36,7 @@ pub(super) fn of(client: Client) -> Value {
             "full": true,
             "range": true,
         },
+        "codeActionProvider": { "codeActionKinds": actions::KINDS },
         "executeCommandProvider": { "commands": super::commands::NAMES },
         "workspace": { "workspaceFolders": { "supported": true, "changeNotifications": true } },
     })

@@ -2,16 +2,16 @@
 
 use super::{Server, commands};
 use crate::features::{
-    completion, definition, folding, format, hints, hover, lenses, links, rename, selection, semantic, signature,
-    symbols,
+    actions, completion, definition, folding, format, hints, hover, lenses, links, rename, selection, semantic,
+    signature, symbols,
 };
 use crate::uri;
 use crate::view::View;
 use egress_lang::span::Span;
 use gen_lsp_types::{
-    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, DocumentHighlightParams,
-    ReferenceParams, RenameParams, SelectionRangeParams, SemanticTokens, TextDocumentPositionParams,
-    WorkspaceSymbolParams,
+    CodeActionParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
+    DocumentHighlightParams, ReferenceParams, RenameParams, SelectionRangeParams, SemanticTokens,
+    TextDocumentPositionParams, WorkspaceSymbolParams,
 };
 use lsp_server::{ErrorCode, Notification, Request, RequestId};
 use serde::Serialize;
@@ -69,6 +69,7 @@ pub(super) fn answer(server: &mut Server, request: Request) {
         }
         "textDocument/semanticTokens/range" => server
             .within(params, |view, part| SemanticTokens { result_id: None, data: semantic::tokens(view, Some(part)) }),
+        "textDocument/codeAction" => server.code_actions(params),
         "workspace/symbol" => server.workspace_symbols(params),
         "workspace/executeCommand" => return commands::execute(server, id, params),
         _ => Err((ErrorCode::MethodNotFound, format!("there is no method `{method}`"))),
@@ -120,6 +121,20 @@ impl Server {
             Some(why) => Err((ErrorCode::RequestFailed, why)),
             None => outcome,
         }
+    }
+
+    fn code_actions(&self, params: Value) -> Outcome {
+        let state = &self.state;
+        self.on(params, |view, params: CodeActionParams| {
+            let mut findings = view.unit.named.diagnostics.clone();
+            if let Some((_, known)) = state.unit_of(&view.file.source.path) {
+                findings.extend(known.findings_now(view.unit));
+            }
+            let (span, only) = (view.span(params.range), params.context.only.as_deref());
+            let related = state.client.related;
+            let asked = actions::Asked { span, only, findings: &findings, uris: &state.uris, related };
+            actions::actions(view, &asked)
+        })
     }
 
     fn workspace_symbols(&self, params: Value) -> Outcome {

@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod apply;
+
 use egress_compiler::{Files, MemoryFiles};
 use egress_ir::Date;
 use egress_lsp::{Compile, Ending, Preview, World, serve};
