@@ -6,12 +6,15 @@
 use super::tree::{as_part, asserts, is_all, is_portable, item_at, items, written, written_ports};
 use super::{Draft, cut, meets};
 use crate::view::View;
-use egress_compiler::{Parsed, Place};
+use egress_compiler::{Diagnostic, Parsed, Place, Severity};
 use egress_lang::ast::{Assert, Claim, Item, Policy, Rule, Verdict};
 use egress_lang::span::Span;
 
 /// The assertions that the block at a span lacks.
 pub(super) fn missing(view: &View<'_>, span: Span) -> Option<Draft> {
+    // What an error leaves open would be open in the assertion too.
+    let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;
+    (!view.unit.named.diagnostics.iter().any(is_error)).then_some(())?;
     let wanted = match item_at(view.file, Span::empty(span.start))? {
         Item::Policy(policy) => (policy, of_policy(view, policy)?),
         Item::Guardrail(guardrail) => (guardrail, of_guardrail(view, guardrail, span)?),
