@@ -63,7 +63,8 @@ fn offered(text: &str, code: &str, needle: &str) -> Vec<Value> {
 fn mends((text, code, needle): (&str, &str, &str), title: &str, after: &str, left: &[&str]) -> Value {
     let actions = offered(text, code, needle);
     let action = actions.iter().find(|it| it["title"] == title);
-    let action = action.unwrap_or_else(|| panic!("not offered: {title}, but {:?}", titles(&actions))).clone();
+    assert!(action.is_some(), "not offered: {title}, but {:?}", titles(&actions));
+    let action = action.unwrap().clone();
     assert_eq!(action["kind"], "quickfix");
     assert_eq!(action["diagnostics"][0]["code"], code);
     leaves(&action, text, after, left);
@@ -202,6 +203,30 @@ fn against_rebinding_private_addresses_are_denied_where_no_allow_loses() {
 }
 
 #[test]
+fn what_is_offered_moves_with_its_text_as_findings_do() {
+    let text = "policy shop {\n  for all\n  allow 192.0.2.1\n  allow host a.example on 443/tcp\n}\nassert all cannot reach host a.example\n";
+    let mut session = session(text);
+    settled(&mut session);
+    // An unknown name leaves the meaning open, so that what is known of it is of the text before.
+    let text = text.replace("  allow 192", "  allow 10.0.0.1\n  allow nothing\n  allow 192");
+    session.replace(PATH, 2, &text);
+    found(&mut session, "egress::name::unknown");
+    let mut one = |needle: &str| {
+        let at = text.find(needle).unwrap();
+        let actions = ask(&mut session, &text, (at, at), json!({}));
+        assert_eq!(actions.len(), 1, "{actions:#?}");
+        (actions[0]["title"].as_str().unwrap().to_owned(), applied(&actions[0]["edit"], PATH, &text))
+    };
+    let (title, after) = one("assert");
+    assert_eq!(title, "delete the rule `shop#4`, without which it holds");
+    assert_eq!(after, text.replace("  allow host a.example on 443/tcp\n", ""));
+    let (title, after) = one("allow host");
+    assert_eq!(title, "add `deny private` to `shop`");
+    assert_eq!(after, text.replace("443/tcp\n", "443/tcp\n  deny private\n"));
+    session.end();
+}
+
+#[test]
 fn who_is_not_governed_is_locked_down() {
     let title = "add `policy lockdown { for all }`: what nothing allows is then denied";
     let text = "workloads w = pods(app=a)\nguardrail g { for w deny 192.0.2.1 }\n";
@@ -303,12 +328,12 @@ fn missing_assertions_are_added_and_hold() {
 const WRONG: &str = "destinations ledger = 192.0.2.1/24\r\n\r\n## ü\u{1d11e}\r\npolicy shop {\r\n  for all\r\n  allow ledgr, 198.51.100.9-198.51.100.1 on tcp;\r\n}\r\n";
 
 #[test]
-fn all_certain_fixes_are_one_action_where_that_is_asked_for() {
+fn all_likely_fixes_are_one_action_where_that_is_asked_for() {
     let mut session = session(WRONG);
     found(&mut session, "egress::name::unknown");
     for only in ["source.fixAll", "source"] {
         let actions = ask(&mut session, WRONG, (0, 0), json!({ "only": [only] }));
-        assert_eq!(titles(&actions), ["make the 4 changes of the text that are certain"]);
+        assert_eq!(titles(&actions), ["make the 4 likeliest fixes of the text"]);
         assert_eq!(actions[0]["kind"], "source.fixAll");
         let after = "destinations ledger = 192.0.2.0/24\r\n\r\n## ü\u{1d11e}\r\npolicy shop {\r\n  for all\r\n  allow ledger, 198.51.100.1-198.51.100.9 on tcp\r\n}\r\n";
         leaves(&actions[0], WRONG, after, &[]);

@@ -9,14 +9,14 @@ fn offset(text: &str, position: &Value) -> usize {
     let mut start = 0;
     for _ in 0..line {
         let rest = &text[start..];
-        let end = rest.find(['\n', '\r']).unwrap_or_else(|| panic!("no line {line} in {text:?}"));
+        let end = rest.find(['\n', '\r']).expect("the text has no such line");
         start += end + if rest[end..].starts_with("\r\n") { 2 } else { 1 };
     }
     let (mut at, mut units) = (start, 0);
     let mut characters = text[start..].chars();
     while units < character {
         let c = characters.next().filter(|c| !['\n', '\r'].contains(c));
-        let c = c.unwrap_or_else(|| panic!("no character {character} in line {line} of {text:?}"));
+        let c = c.expect("the line has no such character");
         (at, units) = (at + c.len_utf8(), units + c.len_utf16() as u64);
     }
     assert_eq!(units, character, "inside a character of line {line} of {text:?}");

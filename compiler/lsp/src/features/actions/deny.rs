@@ -4,7 +4,7 @@
 //! workloads reach private addresses; nothing where it would take from those, because then a person has to decide.
 
 use super::delete::blamed;
-use super::tree::{Found, rule_at, written_ports};
+use super::tree::{Found, place_now, rule_at, written_ports};
 use super::{Draft, cut};
 use crate::view::View;
 use egress_compiler::{Diagnostic, Place};
@@ -13,16 +13,18 @@ use egress_ir::{Action, AddressSet, Program, Rule, RuleId, WorkloadSet};
 /// A deny of private addresses in the policy of the rule that a finding blames.
 pub(super) fn private(view: &View<'_>, finding: &Diagnostic) -> Option<Draft> {
     let allow = rule_at(view.unit, blamed(finding)?)?;
-    let program = view.meaning?.compiled.program.as_ref()?;
-    let deny = wording(program, &allow)?;
+    let deny = wording(view, &allow)?;
     let (span, text) = cut::below(&allow.file.source.text, allow.rule.span, &deny);
     let title = format!("add `{deny}` to `{}`", allow.block.name.text);
     Some(Draft::one(title, Place::new(allow.source, span), text))
 }
 
-fn wording(program: &Program, allow: &Found<'_>) -> Option<String> {
-    let name = allow.name();
-    let (id, own) = program.rules.iter().find(|(id, _)| program.rule_name(*id) == name)?;
+fn wording(view: &View<'_>, allow: &Found<'_>) -> Option<String> {
+    let meaning = view.meaning?;
+    let program = meaning.compiled.program.as_ref()?;
+    let moves = meaning.moves(view.unit);
+    let place = Some(Place::new(allow.source, allow.rule.span));
+    let (id, own) = program.rules.iter().find(|(_, rule)| place_now(program, &moves, rule.origin) == place)?;
     let ports = program.port_sets.at(own.ports);
     let reaching: Vec<(RuleId, &Rule)> = program.rules.iter().filter(|(_, rule)| reaches(program, own, rule)).collect();
     if reaching.is_empty() {

@@ -3,13 +3,12 @@
 //! In: a finding about the assertion. Out: the fewest rules that do it, as the prover found them, to be deleted.
 
 use super::delete::{blamed, place_of};
-use super::tree::rule_at;
+use super::tree::{place_now, rule_at};
 use super::{Draft, cut};
 use crate::view::View;
 use egress_answers::Proof;
-use egress_compiler::{Diagnostic, Place};
+use egress_compiler::Diagnostic;
 use egress_ir::OriginId;
-use egress_lang::span::Span;
 
 /// How many rules a title names.
 const NAMED: usize = 4;
@@ -20,10 +19,7 @@ pub(super) fn without(view: &View<'_>, finding: &Diagnostic) -> Option<Draft> {
     let meaning = view.meaning?;
     let program = meaning.compiled.program.as_ref()?;
     let moves = meaning.moves(view.unit);
-    let place_now = |origin: OriginId| {
-        let origin = program.origins.entries.at(origin);
-        moves.place(Place::new(origin.source, Span::new(origin.start, origin.end)))
-    };
+    let place_now = |origin: OriginId| place_now(program, &moves, origin);
     let is_meant =
         |proof: &&Proof| proof.assertion.is_some_and(|id| place_now(program.assertions.at(id).origin) == Some(place));
     let proof = meaning.proofs.iter().flat_map(|proofs| proofs.iter()).find(is_meant)?;

@@ -1,6 +1,6 @@
 //! Text fixes: what the compiler knows that should stand somewhere instead.
 //!
-//! In: findings with their fixes. Out: the fixes of one finding, or those of a whole document that are certain.
+//! In: findings with their fixes. Out: the fixes of one finding, or the likeliest of each of a whole document.
 
 use super::Draft;
 use crate::view::View;
@@ -41,7 +41,7 @@ pub(super) fn all(view: &View<'_>, findings: &[Diagnostic]) -> Option<Draft> {
     let title = match kept.as_slice() {
         [] => return None,
         [only] => title(view, only),
-        many => format!("make the {} changes of the text that are certain", many.len()),
+        many => format!("make the {} likeliest fixes of the text", many.len()),
     };
     Some(Draft::new(title, kept.into_iter().map(|fix| (fix.place, fix.text.clone())).collect()))
 }

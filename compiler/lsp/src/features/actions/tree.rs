@@ -3,9 +3,9 @@
 //! In: a unit and places. Out: parts of its trees. What is not whole there is nothing.
 
 use crate::syntax;
-use crate::unit::Unit;
+use crate::unit::{Moves, Unit};
 use egress_compiler::{Declaration, Kind, Parsed, Place};
-use egress_ir::{Id, SourceId};
+use egress_ir::{Id, OriginId, Program, SourceId};
 use egress_lang::ast::{
     Assert, DSet, DestinationTerm, Item, PSet, Policy, PortTerm, Rule, Set, SetNode, WSet, WorkloadTerm,
 };
@@ -42,6 +42,12 @@ pub(super) fn rule_at(unit: &Unit, place: Place) -> Option<Found<'_>> {
     let (Item::Policy(block) | Item::Guardrail(block)) = item_at(file, place.span)? else { return None };
     let (at, rule) = block.rules.iter().enumerate().find(|(_, rule)| rule.span.contains(place.span))?;
     Some(Found { source: place.source, file, block, rule, number: at + 1 })
+}
+
+/// Where something of a program stands in the unit now.
+pub(super) fn place_now(program: &Program, moves: &Moves, origin: OriginId) -> Option<Place> {
+    let origin = program.origins.entries.at(origin);
+    moves.place(Place::new(origin.source, Span::new(origin.start, origin.end)))
 }
 
 /// The assertions of a declaration.
