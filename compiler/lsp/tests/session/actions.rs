@@ -204,26 +204,28 @@ fn against_rebinding_private_addresses_are_denied_where_no_allow_loses() {
 
 #[test]
 fn what_is_offered_moves_with_its_text_as_findings_do() {
-    let text = "policy shop {\n  for all\n  allow 192.0.2.1\n  allow host a.example on 443/tcp\n}\nassert all cannot reach host a.example\n";
-    let mut session = session(text);
-    settled(&mut session);
-    // An unknown name leaves the meaning open, so that what is known of it is of the text before.
-    let text = text.replace("  allow 192", "  allow 10.0.0.1\n  allow nothing\n  allow 192");
-    session.replace(PATH, 2, &text);
-    found(&mut session, "egress::name::unknown");
-    let mut one = |needle: &str| {
+    let moved = |allowed: &str, rest: &str, needle: &str| {
+        let text = format!("policy shop {{\n  for all\n  allow 192.0.2.1\n  allow {allowed}\n}}\n{rest}");
+        let mut session = session(&text);
+        settled(&mut session);
+        // An unknown name leaves the meaning open, so that what is known of it is of the text before.
+        let text = text.replace("  allow 192", "  allow 10.0.0.1\n  allow nothing\n  allow 192");
+        session.replace(PATH, 2, &text);
+        found(&mut session, "egress::name::unknown");
         let at = text.find(needle).unwrap();
         let actions = ask(&mut session, &text, (at, at), json!({}));
+        session.end();
         assert_eq!(actions.len(), 1, "{actions:#?}");
         (actions[0]["title"].as_str().unwrap().to_owned(), applied(&actions[0]["edit"], PATH, &text))
     };
-    let (title, after) = one("assert");
+    let start = "policy shop {\n  for all\n  allow 10.0.0.1\n  allow nothing\n  allow 192.0.2.1\n";
+    let asserted = "assert all cannot reach 198.51.100.1\n";
+    let (title, after) = moved("198.51.100.1", asserted, "assert");
     assert_eq!(title, "delete the rule `shop#4`, without which it holds");
-    assert_eq!(after, text.replace("  allow host a.example on 443/tcp\n", ""));
-    let (title, after) = one("allow host");
+    assert_eq!(after, format!("{start}}}\n{asserted}"));
+    let (title, after) = moved("host a.example on 443/tcp", "", "allow host");
     assert_eq!(title, "add `deny private` to `shop`");
-    assert_eq!(after, text.replace("443/tcp\n", "443/tcp\n  deny private\n"));
-    session.end();
+    assert_eq!(after, format!("{start}  allow host a.example on 443/tcp\n  deny private\n}}\n"));
 }
 
 #[test]
