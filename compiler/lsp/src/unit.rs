@@ -6,7 +6,7 @@
 use crate::text::{Encoding, Lines};
 use crate::{syntax, uri};
 use egress_answers::Proof;
-use egress_compiler::{Compiled, Declaration, Kind, Named, Parsed, Place, resolve};
+use egress_compiler::{Compiled, Declaration, Kind, Label, Named, Parsed, Place, resolve};
 use egress_ir::{Id, Inventory, SourceId};
 use egress_lang::span::Span;
 use gen_lsp_types::Range;
@@ -169,6 +169,12 @@ impl Moves {
             Some((id, (!same).then(|| Shift::between(before.source.text.as_bytes(), after.source.text.as_bytes()))))
         };
         Self(files.iter().map(of).collect())
+    }
+
+    /// Where a label is now; nothing where the text around it has changed.
+    #[must_use]
+    pub fn label(&self, label: &Label) -> Option<Place> {
+        self.place(Place::new(label.source, label.span))
     }
 
     /// Where a place is now; nothing where the text around it has changed.

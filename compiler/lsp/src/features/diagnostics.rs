@@ -24,14 +24,25 @@ pub struct Shown {
 /// A finding for the client, which may not show related information: then it is part of the message.
 #[must_use]
 pub fn shown(unit: &Unit, uris: &Uris, related: bool, finding: &Diagnostic) -> Shown {
-    let blamed = finding.primary_label();
-    let others = || finding.labels.iter().filter(|label| !blamed.is_some_and(|blamed| std::ptr::eq(*label, blamed)));
-    let range = blamed.and_then(|label| unit.range(place(label))).unwrap_or_else(start);
-    let information = || others().filter_map(|label| information(unit, uris, label)).collect::<Vec<_>>();
+    let places: Vec<Place> = finding.labels.iter().map(place).collect();
+    shown_at(unit, uris, related, finding, &places)
+}
+
+/// The same for a finding whose labels are at other places now, in their order.
+#[must_use]
+pub fn shown_at(unit: &Unit, uris: &Uris, related: bool, finding: &Diagnostic, places: &[Place]) -> Shown {
+    let labels = || finding.labels.iter().zip(places.iter().copied());
+    let blamed = labels().find(|(label, _)| label.primary).or_else(|| labels().next());
+    let others = || labels().filter(|(label, _)| !blamed.is_some_and(|(blamed, _)| std::ptr::eq(*label, blamed)));
+    let range = blamed.and_then(|(_, place)| unit.range(place)).unwrap_or_else(start);
+    let information =
+        || others().filter_map(|(label, place)| information(unit, uris, label, place)).collect::<Vec<_>>();
+    let blamed_place = blamed.map(|(_, place)| place);
+    let blamed = blamed.map(|(label, _)| label);
     let mut message = message(finding, blamed);
     if !related {
-        for label in others() {
-            let _written = write!(message, "\n{}: {}", described(unit, label), label.text);
+        for (label, place) in others() {
+            let _written = write!(message, "\n{}: {}", described(unit, place), label.text);
         }
     }
     let diagnostic = gen_lsp_types::Diagnostic {
@@ -44,7 +55,7 @@ pub fn shown(unit: &Unit, uris: &Uris, related: bool, finding: &Diagnostic) -> S
         related_information: Some(information()).filter(|information| related && !information.is_empty()),
         ..Default::default()
     };
-    let file = blamed.and_then(|label| unit.file(label.source));
+    let file = blamed_place.and_then(|place| unit.file(place.source));
     Shown { path: file.map(|file| file.source.path.clone()), diagnostic }
 }
 
@@ -84,17 +95,17 @@ fn message(finding: &Diagnostic, blamed: Option<&Label>) -> String {
     message
 }
 
-fn information(unit: &Unit, uris: &Uris, label: &Label) -> Option<DiagnosticRelatedInformation> {
-    let file = unit.file(label.source)?;
-    let range = unit.range(place(label))?;
+fn information(unit: &Unit, uris: &Uris, label: &Label, place: Place) -> Option<DiagnosticRelatedInformation> {
+    let file = unit.file(place.source)?;
+    let range = unit.range(place)?;
     let uri = uris.get(&file.source.path).map_or_else(|| uri::of_path(&file.source.path), |open| open.uri.clone());
     let message = if label.text.is_empty() { "here".to_owned() } else { label.text.clone() };
     Some(DiagnosticRelatedInformation { location: Location { uri, range }, message })
 }
 
 /// `shop.egress:12`
-fn described(unit: &Unit, label: &Label) -> String {
-    let Some(file) = unit.file(label.source) else { return String::new() };
+fn described(unit: &Unit, place: Place) -> String {
+    let Some(file) = unit.file(place.source) else { return String::new() };
     let name = file.source.path.rsplit('/').next().unwrap_or_default();
-    format!("{name}:{}", file.source.line(label.span.start))
+    format!("{name}:{}", file.source.line(place.span.start))
 }

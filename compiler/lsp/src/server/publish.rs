@@ -6,14 +6,16 @@
 
 use super::Server;
 use super::state::Known;
-use crate::features::diagnostics::{Shown, shown};
+use crate::features::diagnostics::{Shown, shown, shown_at};
 use crate::unit::{Moves, Unit};
 use crate::uri;
 use crate::view::Uris;
-use egress_compiler::{Diagnostic, Label};
+use egress_compiler::{Diagnostic, Fix, Label};
 use gen_lsp_types::{DiagnosticSeverity, PublishDiagnosticsParams};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// The most findings of one file that a client is told of.
 const MOST_SHOWN: usize = 1000;
@@ -65,16 +67,23 @@ fn by_file(
     fallback: Option<&str>,
 ) -> BTreeMap<String, Vec<gen_lsp_types::Diagnostic>> {
     let mut told: BTreeMap<String, Vec<gen_lsp_types::Diagnostic>> = BTreeMap::new();
-    let show = |finding: &Diagnostic| shown(unit, uris, related, finding);
-    let mut add = |finding: &Diagnostic| {
-        let Shown { path, diagnostic } = show(finding);
+    let mut add = |Shown { path, diagnostic }| {
         if let Some(path) = path.or_else(|| fallback.map(str::to_owned)) {
             told.entry(path).or_default().push(diagnostic);
         }
     };
-    unit.named.diagnostics.iter().chain(&known.faults).for_each(&mut add);
-    for finding in known.findings_now(unit) {
-        add(&finding);
+    let at_once = unit.named.diagnostics.iter().chain(&known.faults);
+    at_once.for_each(|finding| add(shown(unit, uris, related, finding)));
+    for (findings, moves) in known.layers_now(unit) {
+        for finding in findings {
+            match &moves {
+                None => add(shown(unit, uris, related, finding)),
+                Some(moves) => {
+                    let places: Option<Vec<_>> = finding.labels.iter().map(|label| moves.label(label)).collect();
+                    places.iter().for_each(|places| add(shown_at(unit, uris, related, finding, places)));
+                }
+            }
+        }
     }
     told.values_mut().for_each(shorten);
     told
@@ -103,28 +112,40 @@ fn severity_rank(diagnostic: &gen_lsp_types::Diagnostic) -> u8 {
 }
 
 impl Known {
+    /// What each of the prover's stages found, and where its places are now if it is about an earlier text.
+    fn layers_now(&self, unit: &Unit) -> Vec<(&[Diagnostic], Option<Rc<Moves>>)> {
+        let mut layers: Vec<(&[Diagnostic], Option<Rc<Moves>>)> = Vec::new();
+        let mut last: Option<&Arc<Unit>> = None;
+        for (about, findings) in self.layers.iter().flatten() {
+            // Stages are mostly about the same text.
+            let moves = match layers.last() {
+                Some((_, moves)) if last.is_some_and(|last| Arc::ptr_eq(last, about)) => moves.clone(),
+                _ => (!std::ptr::eq(&**about, unit)).then(|| Rc::new(Moves::between(&about.files, unit))),
+            };
+            layers.push((findings, moves));
+            last = Some(about);
+        }
+        layers
+    }
+
     /// What the prover's stages found, at its places in the unit as it is now.
     pub(super) fn findings_now(&self, unit: &Unit) -> Vec<Diagnostic> {
-        let layers = self.layers.iter().flatten();
-        let now = |(about, findings): &(std::sync::Arc<Unit>, Vec<Diagnostic>)| {
-            if std::ptr::eq(about.as_ref(), unit) {
-                return findings.clone();
-            }
-            let moves = Moves::between(&about.files, unit);
-            findings.iter().filter_map(|finding| moved(finding, &moves)).collect()
+        let now = |(findings, moves): (&[Diagnostic], Option<Rc<Moves>>)| match moves {
+            None => findings.to_vec(),
+            Some(moves) => findings.iter().filter_map(|finding| moved(finding, &moves)).collect(),
         };
-        layers.flat_map(now).collect()
+        self.layers_now(unit).into_iter().flat_map(now).collect()
     }
 }
 
 /// A finding at the places where its texts are now; nothing where one of them has changed.
 fn moved(finding: &Diagnostic, moves: &Moves) -> Option<Diagnostic> {
     let label = |label: &Label| {
-        let place = moves.place(egress_compiler::Place::new(label.source, label.span))?;
+        let place = moves.label(label)?;
         Some(Label { source: place.source, span: place.span, ..label.clone() })
     };
     let labels = finding.labels.iter().map(label).collect::<Option<Vec<_>>>()?;
-    let fix = |fix: &egress_compiler::Fix| Some(egress_compiler::Fix { place: moves.place(fix.place)?, ..fix.clone() });
+    let fix = |fix: &Fix| Some(Fix { place: moves.place(fix.place)?, ..fix.clone() });
     let fixes = finding.fixes.iter().filter_map(fix).collect();
     Some(Diagnostic { labels, fixes, ..finding.clone() })
 }
