@@ -12,7 +12,7 @@ use gen_lsp_types::{
     TextDocumentIdentifier, TextEdit, Uri, WorkspaceEdit,
 };
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// One document of a unit.
@@ -27,6 +27,21 @@ pub struct View<'v> {
     /// Its text and tree.
     pub file: &'v Parsed,
     uris: &'v Uris,
+}
+
+/// The same changes for a client that knows no versions: such a client takes them as they are.
+#[must_use]
+pub fn unversioned(edit: WorkspaceEdit) -> WorkspaceEdit {
+    let mut changes: HashMap<Uri, Vec<TextEdit>> = HashMap::new();
+    for change in edit.document_changes.into_iter().flatten() {
+        let DocumentChange::TextDocumentEdit(change) = change else { continue };
+        let edits = change.edits.into_iter().filter_map(|edit| match edit {
+            Edit::TextEdit(edit) => Some(edit),
+            _ => None,
+        });
+        changes.entry(change.text_document.text_document_identifier.uri).or_default().extend(edits);
+    }
+    WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() }
 }
 
 /// The documents that the client has open, by their paths.

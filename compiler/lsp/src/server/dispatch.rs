@@ -42,7 +42,10 @@ pub(super) fn answer(server: &mut Server, request: Request) {
             rename::prepare(view, at).map(|(range, placeholder)| json!({ "range": range, "placeholder": placeholder }))
         }),
         "textDocument/rename" => {
-            server.try_at(params, |view, at, params: RenameParams| rename::rename(view, at, &params.new_name))
+            let client = server.state.client;
+            server.try_at(params, |view, at, params: RenameParams| {
+                rename::rename(view, at, &params.new_name).map(|edit| client.edit(edit))
+            })
         }
         "textDocument/documentSymbol" => server.on(params, |view, _: Value| symbols::document(view)),
         "textDocument/completion" => {
@@ -133,7 +136,9 @@ impl Server {
             let (span, only) = (view.span(params.range), params.context.only.as_deref());
             let related = state.client.related;
             let asked = actions::Asked { span, only, findings: &findings, uris: &state.uris, related };
-            actions::actions(view, &asked)
+            let mut actions = actions::actions(view, &asked);
+            actions.iter_mut().for_each(|action| action.edit = action.edit.take().map(|edit| state.client.edit(edit)));
+            actions
         })
     }
 

@@ -135,7 +135,7 @@ impl Server {
                 },
                 recv(reports) -> report => if let Ok(report) = report { self.take_report(report) },
                 recv(answers) -> answer => if let Ok(answer) = answer { self.take_answer(answer) },
-                recv(clock) -> _ => self.state.look_again(),
+                recv(clock) -> _ => self.state.glance(),
             }
             self.gather(messages);
             while let Some(message) = self.waiting.pop_front() {
@@ -290,7 +290,13 @@ impl Server {
     fn take_answer(&mut self, answer: Answer) {
         if self.pending.remove(&answer.id) {
             match answer.result {
-                Ok(value) => self.reply(answer.id, value),
+                Ok(value) => {
+                    // A client without commands of its own has no place for the text.
+                    if !self.state.settings.client_commands {
+                        self.tell("window/showMessage", json!({ "type": 3, "message": value.get("text") }));
+                    }
+                    self.reply(answer.id, value);
+                }
                 Err(why) => self.fail(answer.id, ErrorCode::RequestFailed, why),
             }
         }

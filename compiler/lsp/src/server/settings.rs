@@ -1,7 +1,9 @@
 //! What the user has set, and what the client can do.
 
 use crate::text::Encoding;
+use crate::view::unversioned;
 use egress_ir::Date;
+use gen_lsp_types::WorkspaceEdit;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -80,17 +82,18 @@ pub(crate) struct Client {
     pub(crate) refreshes_lenses: bool,
     /// It shows related information.
     pub(crate) related: bool,
-    /// It can show the progress of work.
-    pub(crate) progress: bool,
     /// It takes edits with the versions of documents.
     pub(crate) versioned_edits: bool,
-    /// It can show a document when asked to.
-    pub(crate) shows_documents: bool,
     /// It completes snippets.
     pub(crate) snippets: bool,
 }
 
 impl Client {
+    /// Changes as this client takes them.
+    pub(crate) fn edit(self, edit: WorkspaceEdit) -> WorkspaceEdit {
+        if self.versioned_edits { edit } else { unversioned(edit) }
+    }
+
     /// Reads the capabilities of the initialize request; whatever is not there or not of its form is not there.
     pub(crate) fn of(capabilities: &Value) -> Self {
         let can = |path: &str| capabilities.pointer(path) == Some(&Value::Bool(true));
@@ -108,9 +111,7 @@ impl Client {
             refreshes_hints: can("/workspace/inlayHint/refreshSupport"),
             refreshes_lenses: can("/workspace/codeLens/refreshSupport"),
             related: can("/textDocument/publishDiagnostics/relatedInformation"),
-            progress: can("/window/workDoneProgress"),
             versioned_edits: can("/workspace/workspaceEdit/documentChanges"),
-            shows_documents: can("/window/showDocument/support"),
             snippets: can("/textDocument/completion/completionItem/snippetSupport"),
         }
     }

@@ -265,7 +265,16 @@ impl State {
         }
     }
 
-    /// Looks again at everything on the disk; whether anything is another.
+    /// Looks again at everything on the disk if a file that was read is another now. Files that are new are found when
+    /// something is saved: walking through a large folder every now and then would cost more than it tells.
+    pub(crate) fn glance(&mut self) {
+        let is_other = |(path, stamp): (&String, &Option<(u64, u128)>)| self.world.stamp(path) != *stamp;
+        if self.units.values().any(|known| known.stamps.iter().chain(&known.others).any(is_other)) {
+            self.look_again();
+        }
+    }
+
+    /// Looks again at everything on the disk.
     pub(crate) fn look_again(&mut self) {
         let keys: Vec<Arc<str>> = self.units.keys().cloned().collect();
         for key in keys {

@@ -1,6 +1,7 @@
 //! Documents: opened, changed, closed, on the disk and off it.
 
 use super::support::{Memory, Session};
+use lsp_server::Notification;
 use serde_json::json;
 
 const UNKNOWN: &str = "egress::name::unknown";
@@ -91,4 +92,30 @@ fn lists_and_inventories_are_watched_and_read_again() {
     session.tell("workspace/didChangeWatchedFiles", json!({ "changes": [] }));
     session.until_codes("/w/inventory.json", &["egress::inventory::format"]);
     session.end();
+}
+
+#[test]
+fn edits_are_as_the_client_takes_them() {
+    let text = "workloads w = all\npolicy p { for w }\n";
+    let world = Memory::of(&[("/w/a.egress", text)]);
+    let plain = json!({ "workspace": { "workspaceEdit": { "documentChanges": false } } });
+    let mut session = Session::with(&world, plain, json!({}), &["/w"]);
+    let renamed = session.ask_at("textDocument/rename", "/w/a.egress", (text, "w = all", 0), json!({ "newName": "v" }));
+    assert_eq!(renamed["changes"]["file:///w/a.egress"].as_array().unwrap().len(), 2, "{renamed}");
+    assert_eq!(renamed.get("documentChanges"), None);
+    session.end();
+}
+
+#[test]
+fn a_client_without_commands_is_shown_what_a_command_says() {
+    let world = Memory::of(&[("/w/a.egress", "policy p { for all }\n")]);
+    for (options, shown) in [(json!({}), 1), (json!({ "clientCommands": true }), 0)] {
+        let mut session = Session::start(&world, options);
+        let command = json!({ "command": "egress.server.coverage", "arguments": [{ "uri": "file:///w/a.egress" }] });
+        let answer = session.ask("workspace/executeCommand", command).unwrap();
+        let messages: Vec<&Notification> = session.told.iter().filter(|it| it.method == "window/showMessage").collect();
+        assert_eq!(messages.len(), shown);
+        assert!(messages.iter().all(|message| message.params["message"] == answer["text"]));
+        session.end();
+    }
 }

@@ -109,7 +109,10 @@ impl Session {
     }
 
     /// Starts with capabilities, options and folders.
-    pub(crate) fn with(world: &Memory, capabilities: Value, options: Value, folders: &[&str]) -> Self {
+    pub(crate) fn with(world: &Memory, mut capabilities: Value, options: Value, folders: &[&str]) -> Self {
+        if capabilities.pointer("/workspace/workspaceEdit").is_none() {
+            capabilities["workspace"]["workspaceEdit"] = json!({ "documentChanges": true });
+        }
         let (ours, theirs) = Connection::memory();
         let world: Arc<dyn World> = Arc::new(world.clone());
         let server = std::thread::spawn(move || serve(theirs, world).unwrap());

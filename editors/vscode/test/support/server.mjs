@@ -80,7 +80,10 @@ export class Session {
     this.process = spawn(binary, ['lsp'], { stdio: ['pipe', 'pipe', 'pipe'] });
     this.process.stderr.on('data', data => (this.stderr += data));
     this.ended = new Promise(done => this.process.on('exit', (code, signal) => done(signal ?? code)));
-    this.connection = lsp.createMessageConnection(this.process.stdout, this.process.stdin);
+    const reader = new lsp.StreamMessageReader(this.process.stdout);
+    // Else a message that was cut off by the end of the server would be waited for without end.
+    reader.partialMessageTimeout = 0;
+    this.connection = lsp.createMessageConnection(reader, new lsp.StreamMessageWriter(this.process.stdin));
     this.connection.onRequest(lsp.ConfigurationRequest.type, ({ items }) =>
       items.map(item => (item.section === 'egress' ? this.options : null)));
     for (const type of ['client/registerCapability', 'client/unregisterCapability', 'window/workDoneProgress/create']) {

@@ -1,5 +1,5 @@
 // The extension's own modules, as it is built of them: everything but the glue to VS Code runs in Node.
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +20,8 @@ export async function loadSources() {
     return await import(pathToFileURL(outfile).href);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    // Its process would keep this one alive now and then.
+    await stop();
   }
 }
 
