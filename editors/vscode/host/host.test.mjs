@@ -142,7 +142,7 @@ async function seen(page, name, run) {
 
 async function command(page, title) {
   await page.keyboard.press('F1');
-  await page.locator('.quick-input-widget input').first().waitFor();
+  await page.locator('.quick-input-box input').first().waitFor();
   await page.keyboard.type(title);
   await page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
   await page.keyboard.press('Enter');
@@ -171,7 +171,7 @@ test('a missing binary is said, with a way to the settings', async () => {
   await page.close();
 });
 
-test('errors, a quick fix, an explained flow and a compiled ruleset', async () => {
+test('errors, a quick fix, an explained flow and compiled objects', async () => {
   const page = await open('shop', { 'egress.server.path': egressc });
   await seen(page, 'shop', async () => {
     await page.locator('.squiggly-error').first().waitFor();
@@ -197,9 +197,9 @@ test('errors, a quick fix, an explained flow and a compiled ruleset', async () =
 
     await page.locator('.view-line', { hasText: 'lockdown' }).first().click();
     await command(page, 'Egress: Compile Preview');
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'nftables' }).click();
-    await page.locator('.tab', { hasText: /\.nft/ }).waitFor();
-    await page.locator('.view-lines', { hasText: /table\s+inet/ }).waitFor();
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'cilium' }).click();
+    await page.locator('.tab', { hasText: /\.yaml/ }).waitFor();
+    await page.locator('.view-lines', { hasText: /Cilium\w*NetworkPolicy/ }).waitFor();
     await picture(page, 'editor-compile');
   });
   await page.close();
