@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Label};
 use crate::source::{Parsed, Place};
 use egress_ir::{Id, SourceId};
 use egress_lang::SyntaxError;
-use egress_lang::ast::{Assert, DSet, Item, Set, SetNode, WSet};
+use egress_lang::ast::{Assert, Item, WSet};
 use egress_lang::span::Span;
 use miette::Diagnostic as _;
 use std::sync::Arc;
@@ -32,20 +32,6 @@ impl<'f> Unit<'f> {
     }
 }
 
-/// The terms of a set, in the order written, whatever operators join them.
-pub(crate) fn terms<'a, T>(set: &'a Set<T>, visit: &mut impl FnMut(&'a T)) {
-    match &set.node {
-        SetNode::Term(term) => visit(term),
-        SetNode::Union(sets) => sets.iter().for_each(|set| terms(set, visit)),
-        SetNode::Except { base, minus } => {
-            terms(base, visit);
-            terms(minus, visit);
-        }
-        SetNode::Group(set) => terms(set, visit),
-        SetNode::Error => {}
-    }
-}
-
 /// The workload sets written in a declaration.
 pub(crate) fn workload_sets(item: &Item) -> Vec<&WSet> {
     match item {
@@ -54,16 +40,6 @@ pub(crate) fn workload_sets(item: &Item) -> Vec<&WSet> {
         Item::Policy(block) | Item::Guardrail(block) => vec![&block.workloads],
         Item::Destinations(_) | Item::Ports(_) | Item::Gateway(_) | Item::Error(_) => Vec::new(),
         Item::Assert(_) | Item::Control(_) => asserts(item).map(|assert| &assert.workloads).collect(),
-    }
-}
-
-/// The destination sets written in a declaration.
-pub(crate) fn destination_sets(item: &Item) -> Vec<&DSet> {
-    match item {
-        Item::Destinations(destinations) => vec![&destinations.set],
-        Item::Policy(block) | Item::Guardrail(block) => block.rules.iter().map(|rule| &rule.destinations).collect(),
-        Item::Cluster(_) | Item::Workloads(_) | Item::Ports(_) | Item::Gateway(_) | Item::Error(_) => Vec::new(),
-        Item::Assert(_) | Item::Control(_) => asserts(item).map(|assert| &assert.destinations).collect(),
     }
 }
 

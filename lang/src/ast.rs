@@ -59,6 +59,18 @@ impl Item {
             Self::Error(span) => *span,
         }
     }
+
+    /// The destination sets written in it.
+    #[must_use]
+    pub fn destination_sets(&self) -> Vec<&DSet> {
+        match self {
+            Self::Destinations(it) => vec![&it.set],
+            Self::Policy(it) | Self::Guardrail(it) => it.rules.iter().map(|rule| &rule.destinations).collect(),
+            Self::Assert(it) => vec![&it.destinations],
+            Self::Control(it) => it.asserts.iter().map(|assert| &assert.destinations).collect(),
+            Self::Cluster(_) | Self::Workloads(_) | Self::Ports(_) | Self::Gateway(_) | Self::Error(_) => Vec::new(),
+        }
+    }
 }
 
 /// The `##` comment directly above a declaration, a rule or an assertion.
@@ -279,6 +291,22 @@ pub struct Set<T> {
     pub node: SetNode<T>,
     /// Its whole text.
     pub span: Span,
+}
+
+impl<T> Set<T> {
+    /// Calls `visit` with every term, in the order written, whatever operators join them.
+    pub fn each_term<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
+        match &self.node {
+            SetNode::Term(term) => visit(term),
+            SetNode::Union(sets) => sets.iter().for_each(|set| set.each_term(visit)),
+            SetNode::Except { base, minus } => {
+                base.each_term(visit);
+                minus.each_term(visit);
+            }
+            SetNode::Group(set) => set.each_term(visit),
+            SetNode::Error => {}
+        }
+    }
 }
 
 /// A set of workloads.

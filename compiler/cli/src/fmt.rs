@@ -10,12 +10,9 @@ use crate::render::{self, Report};
 use crate::terminal::{self, Colour};
 use crate::unit;
 use crate::write;
-use egress_compiler::source::Place;
-use egress_compiler::{Diagnostic, Label, Severity, Source, diagnostic};
+use egress_compiler::{Diagnostic, Source, diagnostic};
 use egress_ir::{Arena, SourceId};
 use egress_lang::SyntaxError;
-use egress_lang::span::Span;
-use miette::Diagnostic as _;
 use similar::TextDiff;
 use std::path::PathBuf;
 
@@ -105,7 +102,7 @@ impl Work {
             Ok(_) => {}
             Err((text, errors)) => {
                 let id = self.sources.push(Source::new(path, text));
-                self.findings.extend(errors.iter().map(|error| finding(id, error)));
+                self.findings.extend(errors.iter().map(|error| Diagnostic::from((id, error))));
             }
         }
         Ok(())
@@ -125,19 +122,4 @@ fn formatted(bytes: Vec<u8>) -> Result<(String, String), (String, Vec<SyntaxErro
         Ok(after) => Ok((before, after)),
         Err(errors) => Err((before, errors)),
     }
-}
-
-fn finding(source: SourceId, error: &SyntaxError) -> Diagnostic {
-    let label = |label: miette::LabeledSpan| {
-        let start = u32::try_from(label.offset()).unwrap_or(u32::MAX);
-        let end = u32::try_from(label.offset() + label.len()).unwrap_or(u32::MAX);
-        let place = Place::new(source, Span::new(start, end));
-        let text = label.label().unwrap_or_default();
-        if label.primary() { Label::primary(place, text) } else { Label::context(place, text) }
-    };
-    let labels: Vec<Label> = match error.labels() {
-        Some(labels) => labels.map(label).collect(),
-        None => vec![Label::primary(Place::new(source, error.span()), "")],
-    };
-    Diagnostic::new(error.stable_code(), Severity::Error, error.to_string()).labels(labels).help(error.help_text())
 }

@@ -47,6 +47,12 @@ pub fn unversioned(edit: WorkspaceEdit) -> WorkspaceEdit {
 /// The documents that the client has open, by their paths.
 pub type Uris = FxHashMap<String, Open>;
 
+/// The URI of a file: as the client spells it, if it has it open.
+#[must_use]
+pub fn uri_of(uris: &Uris, path: &str) -> Uri {
+    uris.get(path).map_or_else(|| uri::of_path(path), |open| open.uri.clone())
+}
+
 /// An open document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
@@ -103,7 +109,7 @@ impl<'v> View<'v> {
     /// The URI of a file, as the client spells it.
     #[must_use]
     pub fn uri_of(&self, path: &str) -> Uri {
-        self.uris.get(path).map_or_else(|| uri::of_path(path), |open| open.uri.clone())
+        uri_of(self.uris, path)
     }
 
     /// A place of the unit for the client.

@@ -15,7 +15,7 @@ pub use error::ListError;
 use crate::ListDigest;
 use crate::files::Files;
 use crate::source::{Place, Source};
-use crate::unit::{Unit, destination_sets, terms};
+use crate::unit::Unit;
 use content::{Content, Field};
 use egress_ir::{AddressSet, Arena, SourceId};
 use egress_lang::ast::{self, DestinationTerm};
@@ -112,8 +112,8 @@ pub(crate) fn load(
 fn uses(unit: Unit<'_>) -> Vec<Use<'_>> {
     let mut uses = Vec::new();
     for (source, item) in unit.items() {
-        for set in destination_sets(item) {
-            terms(set, &mut |term| {
+        for set in item.destination_sets() {
+            set.each_term(&mut |term| {
                 if let DestinationTerm::List(list) = term {
                     uses.push(Use { source, list });
                 }

@@ -14,6 +14,7 @@ mod workload;
 
 pub use error::LowerError;
 pub(crate) use sets::private;
+pub use workload::{pods, requirement, selector};
 
 use crate::Kind;
 use crate::list::Lists;

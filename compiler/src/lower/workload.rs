@@ -4,8 +4,9 @@ use egress_ir::{NamespaceSelector, Operator, PodSelector, Requirement, Selector,
 use egress_lang::ast::{self, Namespace, Pods};
 use std::collections::BTreeSet;
 
-/// `pods …`; nothing where a part was refused.
-pub(super) fn pods(pods: &Pods) -> Option<PodSelector> {
+/// Which pods `pods …` chooses; nothing where a part was refused.
+#[must_use]
+pub fn pods(pods: &Pods) -> Option<PodSelector> {
     let labels = pods.selector.as_ref().map_or_else(|| Some(Selector::default()), selector)?;
     let namespace = match &pods.namespace {
         None => NamespaceSelector::Any,
@@ -21,12 +22,15 @@ pub(super) fn pods(pods: &Pods) -> Option<PodSelector> {
 }
 
 /// A label selector, its requirements sorted; nothing where one was refused.
-pub(super) fn selector(written: &ast::Selector) -> Option<Selector> {
+#[must_use]
+pub fn selector(written: &ast::Selector) -> Option<Selector> {
     let requirements: Option<BTreeSet<Requirement>> = written.requirements.iter().map(requirement).collect();
     requirements.map(|requirements| Selector(requirements.into_iter().collect()))
 }
 
-fn requirement(written: &ast::Requirement) -> Option<Requirement> {
+/// A requirement; nothing where it was refused.
+#[must_use]
+pub fn requirement(written: &ast::Requirement) -> Option<Requirement> {
     let values = || written.values.iter().map(|value| value.node.clone()).collect::<BTreeSet<String>>();
     let operator = match written.operator {
         ast::Operator::Equals | ast::Operator::In => Operator::In(values()),

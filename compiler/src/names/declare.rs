@@ -3,7 +3,7 @@
 use super::{DeclarationId, Declared, NameError};
 use crate::Kind;
 use crate::source::Place;
-use crate::unit::{Unit, asserts, destination_sets, terms, workload_sets};
+use crate::unit::{Unit, asserts, workload_sets};
 use egress_ir::SourceId;
 use egress_lang::ast::{Claim, DestinationTerm, Doc, Item, Name, PSet, PortTerm, WorkloadTerm};
 use egress_lang::span::Span;
@@ -86,14 +86,14 @@ pub(super) fn index<'a>(declared: &[Declared<'a>]) -> (Index<'a>, Vec<NameError>
 /// Calls `visit` with every name that a declaration refers to.
 pub(super) fn each_reference<'a>(item: &'a Item, visit: &mut impl FnMut(Used<'a>)) {
     for set in workload_sets(item) {
-        terms(set, &mut |term| {
+        set.each_term(&mut |term| {
             if let WorkloadTerm::Name(name) = term {
                 visit(Used { kind: Kind::Workloads, name });
             }
         });
     }
-    for set in destination_sets(item) {
-        terms(set, &mut |term| {
+    for set in item.destination_sets() {
+        set.each_term(&mut |term| {
             if let DestinationTerm::Name(name) = term {
                 visit(Used { kind: Kind::Destinations, name });
             }

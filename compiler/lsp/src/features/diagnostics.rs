@@ -4,8 +4,7 @@
 //! help. The other places are related information.
 
 use crate::unit::Unit;
-use crate::uri;
-use crate::view::Uris;
+use crate::view::{Uris, uri_of};
 use egress_compiler::{Diagnostic, Label, Place, Severity};
 use gen_lsp_types::{
     Code, DiagnosticRelatedInformation, DiagnosticSeverity, DiagnosticTag, Location, Message, Position, Range,
@@ -98,7 +97,7 @@ fn message(finding: &Diagnostic, blamed: Option<&Label>) -> String {
 fn information(unit: &Unit, uris: &Uris, label: &Label, place: Place) -> Option<DiagnosticRelatedInformation> {
     let file = unit.file(place.source)?;
     let range = unit.range(place)?;
-    let uri = uris.get(&file.source.path).map_or_else(|| uri::of_path(&file.source.path), |open| open.uri.clone());
+    let uri = uri_of(uris, &file.source.path);
     let message = if label.text.is_empty() { "here".to_owned() } else { label.text.clone() };
     Some(DiagnosticRelatedInformation { location: Location { uri, range }, message })
 }

@@ -6,12 +6,9 @@
 use crate::unit::{Meaning, Moves};
 use crate::view::View;
 use egress_answers::Standing;
-use egress_compiler::Place;
-use egress_ir::{
-    AssertionId, BlockId, DestinationSet, GatewayId, NamespaceSelector, Operator, OriginId, PodSelector, Prefix,
-    Program, Requirement, RuleId, Selector, WorkloadSet,
-};
-use egress_lang::ast::{self, SetNode, WSet, WorkloadTerm};
+use egress_compiler::{Place, lower};
+use egress_ir::{AssertionId, BlockId, DestinationSet, GatewayId, OriginId, Prefix, Program, RuleId, WorkloadSet};
+use egress_lang::ast::{SetNode, WSet, WorkloadTerm};
 use egress_lang::span::Span;
 
 /// A program, looked at from a document.
@@ -105,7 +102,7 @@ impl<'v> Meant<'v> {
             SetNode::Term(WorkloadTerm::Address(prefix)) => {
                 prefix.node.map(|prefix| WorkloadSet::Address(Prefix::containing(prefix.addr, prefix.len)))
             }
-            SetNode::Term(WorkloadTerm::Pods(pods)) => selected(pods).map(WorkloadSet::Pods),
+            SetNode::Term(WorkloadTerm::Pods(pods)) => lower::pods(pods).map(WorkloadSet::Pods),
             SetNode::Union(sets) => {
                 sets.iter().map(|set| self.written(set)).collect::<Option<_>>().map(WorkloadSet::Union)
             }
@@ -116,37 +113,4 @@ impl<'v> Meant<'v> {
             SetNode::Error => None,
         }
     }
-}
-
-/// Which pods are selected; nothing where a part was refused.
-#[must_use]
-pub fn selected(pods: &ast::Pods) -> Option<PodSelector> {
-    let labels = pods.selector.as_ref().map_or_else(|| Some(Selector::default()), selector)?;
-    let namespace = match &pods.namespace {
-        None => NamespaceSelector::Any,
-        Some(ast::Namespace::Named(name)) => NamespaceSelector::Named(name.node.clone()),
-        Some(ast::Namespace::Selected(labels)) => NamespaceSelector::Labels(selector(labels)?),
-    };
-    let service_account = pods.service_account.as_ref().map(|account| account.node.clone());
-    Some(PodSelector { labels, namespace, service_account })
-}
-
-/// A selector; nothing where a part was refused.
-#[must_use]
-pub fn selector(selector: &ast::Selector) -> Option<Selector> {
-    selector.requirements.iter().map(requirement).collect::<Option<_>>().map(Selector)
-}
-
-/// A requirement; nothing where it was refused.
-#[must_use]
-pub fn requirement(written: &ast::Requirement) -> Option<Requirement> {
-    let values = || written.values.iter().map(|value| value.node.clone()).collect();
-    let operator = match written.operator {
-        ast::Operator::Equals | ast::Operator::In => Operator::In(values()),
-        ast::Operator::NotEquals | ast::Operator::NotIn => Operator::NotIn(values()),
-        ast::Operator::Exists => Operator::Exists,
-        ast::Operator::NotExists => Operator::DoesNotExist,
-        ast::Operator::Error => return None,
-    };
-    Some(Requirement { key: written.key.node.clone(), operator })
 }

@@ -175,7 +175,7 @@ impl Known {
     }
 
     fn workloads(&mut self, set: &WSet) {
-        crate::syntax::terms(set, &mut |_, term| match term {
+        set.each_term(&mut |term| match term {
             WorkloadTerm::Name(name) => self.name(name, Kind::Workloads),
             WorkloadTerm::Address(prefix) => self.note(prefix.span, Type::Number),
             WorkloadTerm::Pods(pods) => self.pods(pods),
@@ -201,7 +201,7 @@ impl Known {
     }
 
     fn destinations(&mut self, set: &DSet) {
-        crate::syntax::terms(set, &mut |_, term| match term {
+        set.each_term(&mut |term| match term {
             DestinationTerm::Name(name) => self.name(name, Kind::Destinations),
             DestinationTerm::Prefix(prefix) => self.note(prefix.span, Type::Number),
             DestinationTerm::Range(range) => self.note(range.span, Type::Number),

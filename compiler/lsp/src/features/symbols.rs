@@ -1,7 +1,7 @@
 //! What is declared: the outline of a document, and the names of a whole workspace.
 
 use crate::unit::Unit;
-use crate::view::{Uris, View};
+use crate::view::{Uris, View, uri_of};
 use egress_compiler::{Declaration, Kind, Place};
 use egress_lang::ast::{Assert, Item, Policy, Rule};
 use egress_lang::span::Span;
@@ -128,7 +128,7 @@ pub fn workspace(unit: &Unit, uris: &Uris, query: &str) -> Vec<SymbolInformation
 
 fn location(unit: &Unit, uris: &Uris, place: Place) -> Option<Location> {
     let path = &unit.file(place.source)?.source.path;
-    let uri = uris.get(path).map_or_else(|| crate::uri::of_path(path), |open| open.uri.clone());
+    let uri = uri_of(uris, path);
     Some(Location { uri, range: unit.range(place)? })
 }
 

@@ -8,8 +8,7 @@ use super::Server;
 use super::state::Known;
 use crate::features::diagnostics::{Shown, shown, shown_at};
 use crate::unit::{Moves, Unit};
-use crate::uri;
-use crate::view::Uris;
+use crate::view::{Uris, uri_of};
 use egress_compiler::{Diagnostic, Fix, Label};
 use gen_lsp_types::{DiagnosticSeverity, PublishDiagnosticsParams};
 use serde_json::Value;
@@ -48,7 +47,7 @@ impl Server {
     }
 
     fn send_diagnostics(&self, path: &str, diagnostics: Vec<gen_lsp_types::Diagnostic>) {
-        let uri = self.state.uris.get(path).map_or_else(|| uri::of_path(path), |open| open.uri.clone());
+        let uri = uri_of(&self.state.uris, path);
         let version = self.state.uris.get(path).map(|open| open.version);
         let params = PublishDiagnosticsParams { uri, version, diagnostics };
         match serde_json::to_value(params) {

@@ -199,9 +199,7 @@ impl State {
     fn read_inventory(&self, root: &str, known: &mut Known) {
         known.others.clear();
         (known.inventory, known.faults) = (None, Vec::new());
-        let folder = self.folders.iter().filter(|folder| uri::is_below(root, folder)).max_by_key(|folder| folder.len());
-        let folder = folder.or(self.folders.first()).map_or(root, String::as_str);
-        let paths: Vec<String> = self.settings.inventory.iter().map(|path| uri::joined(folder, path)).collect();
+        let paths: Vec<String> = self.inventory_paths(root).collect();
         let mut documents = Vec::new();
         for path in &paths {
             known.others.insert(path.clone(), self.world.stamp(path));
@@ -223,9 +221,14 @@ impl State {
 
     /// The first file of the inventory: where findings about no policy are shown.
     pub(crate) fn inventory_path(&self, key: &str) -> Option<String> {
-        let folder = self.folders.iter().filter(|folder| uri::is_below(key, folder)).max_by_key(|folder| folder.len());
-        let folder = folder.or(self.folders.first()).map_or(key, String::as_str);
-        self.settings.inventory.first().map(|path| uri::joined(folder, path))
+        self.inventory_paths(key).next()
+    }
+
+    /// The inventory's files, relative to the workspace folder that a unit belongs to.
+    fn inventory_paths<'s>(&'s self, root: &'s str) -> impl Iterator<Item = String> + 's {
+        let folder = self.folders.iter().filter(|folder| uri::is_below(root, folder)).max_by_key(|folder| folder.len());
+        let folder = folder.or(self.folders.first()).map_or(root, String::as_str);
+        self.settings.inventory.iter().map(move |path| uri::joined(folder, path))
     }
 
     /// Takes over a document that the editor has opened.

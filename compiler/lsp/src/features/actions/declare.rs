@@ -6,7 +6,6 @@
 use super::delete::blamed;
 use super::tree::item_at;
 use super::{Draft, cut};
-use crate::syntax;
 use crate::view::View;
 use egress_compiler::{Diagnostic, Kind, Place};
 use egress_lang::ast::{Claim, DestinationTerm, Item, PSet, PortTerm, Rule, WSet, WorkloadTerm};
@@ -55,14 +54,14 @@ fn free_address(view: &View<'_>) -> Option<IpAddr> {
 fn used_as(item: &Item, at: Span) -> Option<Kind> {
     let mut kind = None;
     for set in workload_sets(item) {
-        syntax::terms(set, &mut |_, term| {
+        set.each_term(&mut |term| {
             if matches!(term, WorkloadTerm::Name(name) if name.span == at) {
                 kind = Some(Kind::Workloads);
             }
         });
     }
-    for set in syntax::destination_sets(item) {
-        syntax::terms(set, &mut |_, term| {
+    for set in item.destination_sets() {
+        set.each_term(&mut |term| {
             if matches!(term, DestinationTerm::Name(name) if name.span == at) {
                 kind = Some(Kind::Destinations);
             }

@@ -2,7 +2,6 @@
 //!
 //! In: a unit and places. Out: parts of its trees. What is not whole there is nothing.
 
-use crate::syntax;
 use crate::unit::{Moves, Unit};
 use egress_compiler::{Declaration, Kind, Parsed, Place};
 use egress_ir::{Id, OriginId, Program, SourceId};
@@ -109,7 +108,7 @@ fn words(span: Span, text: &str) -> Option<String> {
 pub(super) fn is_portable(set: &DSet, from: &Parsed, to: &Parsed) -> bool {
     let folder = |file: &Parsed| crate::uri::folder(&file.source.path).to_owned();
     let mut names_file = false;
-    syntax::terms(set, &mut |_, term| names_file |= matches!(term, DestinationTerm::List(_)));
+    set.each_term(&mut |term| names_file |= matches!(term, DestinationTerm::List(_)));
     !names_file || folder(from) == folder(to)
 }
 
@@ -119,7 +118,7 @@ pub(super) fn may_hold_hosts(unit: &Unit, set: &DSet) -> bool {
     let mut waiting = vec![set];
     while let Some(set) = waiting.pop() {
         let mut holds = false;
-        syntax::terms(set, &mut |_, term| match term {
+        set.each_term(&mut |term| match term {
             DestinationTerm::Host(_) => holds = true,
             DestinationTerm::Name(name) => {
                 let named = unit.declaration(Kind::Destinations, &name.text).and_then(|it| set_of(unit, it));

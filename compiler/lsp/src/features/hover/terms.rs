@@ -1,7 +1,7 @@
 //! Terms of sets, and parts of selectors, in words.
 
 use super::super::amount;
-use super::super::meant::{self, Meant};
+use super::super::meant::Meant;
 use super::{RANGES, as_of, destinations};
 use crate::syntax::{Labelled, Node};
 use crate::view::View;
@@ -103,7 +103,7 @@ fn listed(view: &View<'_>, meant: Option<&Meant<'_>>, list: &List) -> String {
 /// Who of the inventory meets a requirement.
 fn required(view: &View<'_>, requirement: &Requirement, of: Labelled) -> Option<String> {
     let inventory = view.unit.inventory.as_ref()?;
-    let selector = Selector(vec![meant::requirement(requirement)?]);
+    let selector = Selector(vec![egress_compiler::lower::requirement(requirement)?]);
     let named = |all: Vec<&String>, what: &str| {
         let first: Vec<String> = all.iter().take(RANGES).map(|name| (*name).clone()).collect();
         format!("{} of the inventory: {}", counted(all.len(), what), amount::listed(&first, all.len()))
