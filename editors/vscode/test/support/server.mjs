@@ -147,16 +147,9 @@ export class Session {
     }
   }
 
-  /** Runs a command; while the server says that it is still checking, again. */
-  async execute(command, argument) {
-    for (let tries = 0; ; tries += 1) {
-      try {
-        return await this.request(lsp.ExecuteCommandRequest.type, { command, arguments: [argument] });
-      } catch (error) {
-        if (tries >= 300 || !/being checked/.test(error.message)) throw error;
-        await new Promise(done => setTimeout(done, 200));
-      }
-    }
+  /** Runs a command. */
+  execute(command, argument) {
+    return this.request(lsp.ExecuteCommandRequest.type, { command, arguments: [argument] });
   }
 
   /** Says goodbye; the server's exit code. */
